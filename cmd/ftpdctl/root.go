@@ -1,0 +1,82 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"sallyport/internal/control"
+	"sallyport/internal/version"
+)
+
+// app is what the commands share.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	socket   string
+	json     bool
+}
+
+func (a *app) client() *control.Client { return &control.Client{Socket: a.socket} }
+
+// print writes v as JSON where that was asked for, else what text writes.
+func (a *app) print(v any, text func() error) error {
+	if !a.json {
+		return text()
+	}
+	e := json.NewEncoder(a.out)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+func (a *app) printf(format string, args ...any) { fmt.Fprintf(a.out, format, args...) }
+
+const rootLong = `ftpdctl asks and orders a running sallyport over its control socket, checks its
+configuration and edits users files.
+
+Who may do what is decided by the daemon: root may everything, other members of
+the control group (sallyport-admin) what the block "control" of sallyport.hcl(5)
+allows. "config" and "passwd" work on files with your own rights and need no
+daemon.
+
+Exit status: 0 done, 1 failed, 2 access denied, 3 wrong parameters, 4 not found,
+5 refused in the present state, 7 not supported by this daemon, 8 internal error.
+The command "status" has its own, for monitoring.`
+
+func newRoot(a *app) *cobra.Command {
+	socket := os.Getenv("SALLYPORT_SOCKET")
+	if socket == "" {
+		socket = control.DefaultSocket
+	}
+	c := &cobra.Command{
+		Use:           "ftpdctl",
+		Short:         "administer the Sallyport FTP server",
+		Long:          rootLong,
+		Version:       version.Version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return fmt.Errorf("missing command (see ftpdctl --help)")
+		},
+	}
+	c.SetVersionTemplate("ftpdctl {{.Version}}\n")
+	c.PersistentFlags().StringVar(&a.socket, "socket", socket, "control socket of the daemon (environment: SALLYPORT_SOCKET)")
+	c.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON")
+	c.AddCommand(
+		newStatus(a), newWho(a), newKick(a), newReload(a), newShutdown(a), newTrace(a), newUpgrade(a), newVersion(a),
+		newConfig(a), newPasswd(a), newGenMan(a),
+	)
+	return c
+}
+
+// files lets completion offer files ending in ext for the one argument.
+func files(ext string) cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return []cobra.Completion{ext}, cobra.ShellCompDirectiveFilterFileExt
+	}
+}

@@ -1,0 +1,301 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sallyport/internal/logging"
+	"sallyport/internal/policy"
+	"sallyport/ipc"
+	"sallyport/shm"
+)
+
+// data is what master holds for a session's data connection: at most one of a
+// passive listener, a remembered target and a connection being made.
+type data struct {
+	seq      uint32 // of the last Passive or Active call
+	listener int    // -1: none
+	port     uint16 // of the listener; in the busy table
+	target   netip.AddrPort
+	dialing  int // -1: none
+	expiry   timer
+}
+
+func newData() data { return data{listener: -1, dialing: -1} }
+
+const dialDeadline = 30 * time.Second
+
+// portKey is a passive port of master's own; the busy table saves the system
+// calls that would find a port taken by ourselves.
+type portKey struct {
+	addr netip.Addr
+	port uint16
+}
+
+// passive opens a listener on the address the client called and answers where.
+func (m *master) passive(s *session) {
+	m.dropData(s)
+	s.data.seq++
+	p := s.c.set.Passive
+	fd, port, err := m.listenPassive(s.c.local.Addr(), p)
+	if err != nil {
+		if s.reports.take(m.loop.now) {
+			m.log.Warn("no passive listener", append(s.facts(), "error", err.Error())...)
+		}
+		m.answer(s, &ipc.Listening{Errno: errno(err)})
+		return
+	}
+	if err := m.loop.add(fd, unix.EPOLLIN, func(uint32) { m.passiveReady(s) }); err != nil {
+		unix.Close(fd)
+		m.answer(s, &ipc.Listening{Errno: uint32(unix.ENOBUFS)})
+		return
+	}
+	s.data.listener, s.data.port = fd, port
+	m.busy[portKey{s.c.local.Addr(), port}] = true
+	m.expireData(s, time.Duration(s.c.set.TimeoutStalled)*time.Second)
+	m.trace(traceData, 5, "passive listener", s.c, slog.Int("port", int(port)))
+	m.answer(s, &ipc.Listening{Seq: s.data.seq, Address: shownAddress(p, s.c.local.Addr()), Port: port})
+}
+
+// shownAddress is the address of the 227 reply.
+func shownAddress(p policy.Passive, local netip.Addr) string {
+	if a, err := netip.ParseAddr(p.Address); err == nil {
+		return a.Unmap().String()
+	}
+	return local.WithZone("").String()
+}
+
+// listenPassive binds a random free port of the range, and no other one: a
+// firewall lets the range through. Without a range the kernel picks.
+func (m *master) listenPassive(local netip.Addr, p policy.Passive) (fd int, port uint16, err error) {
+	if p.Min == 0 {
+		if fd, err = listenTCP(netip.AddrPortFrom(local, 0), 4); err != nil {
+			return -1, 0, err
+		}
+		bound, err := localAddr(fd)
+		if err != nil {
+			unix.Close(fd)
+			return -1, 0, err
+		}
+		return fd, bound.Port(), nil
+	}
+	n := uint32(p.Max) - uint32(p.Min) + 1
+	start := randomUint32() % n
+	for i := range n {
+		port := p.Min + uint16((start+i)%n)
+		if m.busy[portKey{local, port}] {
+			continue
+		}
+		fd, err := listenTCP(netip.AddrPortFrom(local, port), 4)
+		switch {
+		case err == nil:
+			return fd, port, nil
+		case !errors.Is(err, unix.EADDRINUSE) && !errors.Is(err, unix.EACCES):
+			return -1, 0, err
+		}
+	}
+	return -1, 0, unix.EADDRINUSE
+}
+
+// randomUint32 comes from the system's generator: a guessable passive port
+// invites connection theft.
+func randomUint32() uint32 {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return binary.LittleEndian.Uint32(b[:])
+}
+
+// passiveReady accepts until the right peer has come. A foreign connection is
+// dropped and the wait goes on, so that a thief cannot spoil the transfer.
+func (m *master) passiveReady(s *session) {
+	for range 16 {
+		fd, peer, err := accept(s.data.listener)
+		if err == unix.EAGAIN {
+			return
+		}
+		if err != nil {
+			m.deliver(s, -1, err)
+			return
+		}
+		if peer.Addr() != s.c.peer.Addr() && !s.c.set.AllowForeignAddress {
+			unix.Close(fd)
+			m.count(shm.DataRefused)
+			if s.reports.take(m.loop.now) {
+				m.log.Warn("SECURITY VIOLATION: passive connection from a foreign address dropped",
+					append(s.facts(), logging.Kind(logging.SecurityViolation), "foreign", peer.String())...)
+			}
+			continue
+		}
+		m.deliver(s, fd, nil)
+		return
+	}
+}
+
+// active remembers the target of PORT or EPRT if it is one that may be dialed.
+func (m *master) active(s *session, text string) {
+	m.dropData(s)
+	s.data.seq++
+	target, err := netip.ParseAddrPort(text)
+	if err != nil {
+		m.violation(s, &ipc.ProtocolError{Dialogue: ipc.SessionLane.Name, Kind: 2, What: "target is no address:port"})
+		return
+	}
+	to := target.Addr().Unmap().WithZone("")
+	if peer := s.c.peer.Addr(); to == peer.WithZone("") {
+		to = peer // a link-local one is on the peer's interface
+	}
+	target = netip.AddrPortFrom(to, target.Port())
+	why := refuseTarget(target, s.c.peer.Addr(), s.c.local.Addr(), s.c.set.AllowForeignAddress)
+	if why == "" && to != s.c.peer.Addr() && ownAddress(target) {
+		why = "address of this machine"
+	}
+	if why != "" {
+		if s.reports.take(m.loop.now) { // a client must not flood the log
+			m.log.Warn("active data connection refused", append(s.facts(), logging.Kind(logging.SecurityViolation),
+				"target", target.String(), "reason", why)...)
+		}
+		m.count(shm.DataRefused)
+		m.answer(s, &ipc.Listening{Refusal: why})
+		return
+	}
+	s.data.target = target
+	m.answer(s, &ipc.Listening{Seq: s.data.seq})
+}
+
+// refuseTarget says why a target may not be dialed (RFC 2577 §3): it must be
+// the control connection's peer, or, where foreign addresses are allowed, at
+// least an ordinary address of another machine; the port is never a service's.
+func refuseTarget(target netip.AddrPort, peer, local netip.Addr, foreign bool) string {
+	a := target.Addr()
+	switch {
+	case target.Port() < 1024:
+		return "port below 1024, possible bounce attack"
+	case a == peer:
+		return ""
+	case !foreign:
+		return "address mismatch"
+	case a.Is4() != peer.Is4():
+		return "address family mismatch"
+	case a == local || a.IsLoopback() || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() ||
+		a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return "address not allowed"
+	}
+	return ""
+}
+
+// connect starts the connection to the remembered target. It comes from the
+// address that the client called; the outcome is pushed as Data.
+func (m *master) connect(s *session) {
+	target := s.data.target
+	if !target.IsValid() || s.data.dialing >= 0 {
+		m.answer(s, &ipc.Done{Errno: uint32(unix.ENOTCONN), Seq: s.data.seq})
+		return
+	}
+	s.data.target = netip.AddrPort{}
+	m.trace(traceData, 5, "dialing", s.c, slog.String("target", target.String()))
+	m.answer(s, &ipc.Done{Seq: s.data.seq})
+	fd, err := dial(s.c.local.Addr(), target)
+	if err != nil {
+		m.deliver(s, -1, err)
+		return
+	}
+	s.data.dialing = fd
+	if err := m.loop.add(fd, unix.EPOLLOUT, func(uint32) { m.dialed(s) }); err != nil {
+		m.deliver(s, -1, unix.ENOBUFS)
+		return
+	}
+	m.expireData(s, dialDeadline)
+}
+
+// dial starts a non-blocking connection. The error is nil also where it is
+// still in progress.
+func dial(local netip.Addr, target netip.AddrPort) (int, error) {
+	to, family := sockaddr(target)
+	fd, err := unix.Socket(family, socketFlags, unix.IPPROTO_TCP)
+	if err != nil {
+		return -1, err
+	}
+	if local.Is4() == target.Addr().Is4() {
+		from, _ := sockaddr(netip.AddrPortFrom(local, 0))
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+		if err = unix.Bind(fd, from); err != nil {
+			unix.Close(fd)
+			return -1, err
+		}
+	}
+	if err = unix.Connect(fd, to); err != nil && err != unix.EINPROGRESS {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+func (m *master) dialed(s *session) {
+	fd := s.data.dialing
+	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err == nil && n != 0 {
+		err = unix.Errno(n)
+	}
+	if err != nil {
+		m.deliver(s, -1, err)
+		return
+	}
+	m.loop.del(fd)
+	s.data.dialing = -1
+	m.deliver(s, fd, nil)
+}
+
+// deliver pushes a data connection, or why there is none, and forgets it.
+func (m *master) deliver(s *session, fd int, err error) {
+	seq := s.data.seq
+	m.dropData(s)
+	if err != nil {
+		m.trace(traceData, 1, "no data connection", s.c, logging.Error(err))
+		m.tell(s, &ipc.Data{Seq: seq, Errno: errno(err)})
+		return
+	}
+	m.count(shm.DataConnections)
+	m.tell(s, &ipc.Data{Seq: seq}, fd)
+	unix.Close(fd)
+}
+
+// expireData bounds how long a listener or a connection attempt may wait.
+func (m *master) expireData(s *session, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	s.data.expiry.fn = func() { m.deliver(s, -1, unix.ETIMEDOUT) }
+	m.loop.after(&s.data.expiry, d)
+}
+
+// dropData closes whatever waits; the sequence number stays.
+func (m *master) dropData(s *session) {
+	m.loop.timers.stop(&s.data.expiry)
+	if s.data.listener >= 0 {
+		delete(m.busy, portKey{s.c.local.Addr(), s.data.port})
+	}
+	m.loop.closeFD(&s.data.listener)
+	m.loop.closeFD(&s.data.dialing)
+	s.data.target = netip.AddrPort{}
+}
+
+func (m *master) closeData(s *session) {
+	if s.c != nil {
+		m.dropData(s)
+	}
+}
+
+// errno reduces an error to the number that goes into a message.
+func errno(err error) uint32 {
+	var e unix.Errno
+	if errors.As(err, &e) {
+		return uint32(e)
+	}
+	return uint32(unix.EIO)
+}

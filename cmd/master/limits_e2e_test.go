@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// ended reads a connection to its end.
+func (w *wire) ended() string {
+	w.t.Helper()
+	_ = w.SetReadDeadline(time.Now().Add(30 * time.Second))
+	b, err := io.ReadAll(w.r)
+	if err != nil {
+		w.t.Fatalf("waiting for the end: %q, %v", b, err)
+	}
+	return string(b)
+}
+
+// TestDeadlinesAreMasters: login and idle time-outs speak their text, with and
+// without a session process, and a transfer in hand suspends the idle one.
+func TestDeadlinesAreMasters(t *testing.T) {
+	h := prepare(t, true, "timeout {\n  login = \"2s\"\n  idle  = \"1s\"\n}\n").start()
+	silent, named, idle, busy := h.dial(), h.dial(), h.dial().login(), h.dial().login()
+	silent.reply("220")
+	named.reply("220")
+	named.do("331", "USER ann")
+	d := busy.passive()
+	busy.do("150", "STOR slow.bin")
+	start := time.Now()
+	if got := idle.ended(); got != "421 Idle timeout (1 second): closing control connection\r\n" {
+		t.Errorf("idle: %q", got)
+	}
+	for name, w := range map[string]*wire{"silent": silent, "named": named} {
+		want := "421 Login timeout (2 seconds): closing control connection\r\n"
+		if name == "named" {
+			want = "421 Idle timeout (1 second): closing control connection\r\n"
+		}
+		if got := w.ended(); got != want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	if time.Since(start) < 1100*time.Millisecond {
+		t.Error("the time-outs came too early to tell whether a transfer suspends them")
+	}
+	fmt.Fprint(d, "still here")
+	d.Close()
+	busy.reply("226")
+	if got := busy.ended(); !strings.HasPrefix(got, "421 Idle timeout") {
+		t.Errorf("after the transfer: %q", got)
+	}
+	got, err := os.ReadFile(filepath.Join(h.home, "slow.bin"))
+	must(t, err)
+	if string(got) != "still here" {
+		t.Errorf("stored %q", got)
+	}
+	h.stop()
+}
+
+// TestForeignPeerOfAPassivePortGetsNothing: a thief who connects first is
+// dropped and named in the log, and the client still gets its listing.
+func TestForeignPeerOfAPassivePortGetsNothing(t *testing.T) {
+	h := prepare(t, true, "").start()
+	w := h.dial().login()
+	f := strings.Split(w.do("229", "EPSV"), "|")
+	thief := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	x, err := thief.Dial("tcp", "127.0.0.1:"+f[3])
+	must(t, err)
+	defer x.Close()
+	h.waitLog("SECURITY VIOLATION")
+	d, err := net.Dial("tcp", "127.0.0.1:"+f[3])
+	must(t, err)
+	defer d.Close()
+	w.do("150", "NLST")
+	if _, err := io.ReadAll(d); err != nil {
+		t.Error(err)
+	}
+	w.reply("226")
+	_ = x.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if b, err := io.ReadAll(x); len(b) > 0 || err != nil && !strings.Contains(err.Error(), "reset") {
+		t.Errorf("the thief got %q, %v", b, err)
+	}
+	h.stop()
+}
+
+// TestLimitsAtTheDoor: connections_per_host says why, kick says good-bye.
+func TestLimitsAtTheDoor(t *testing.T) {
+	h := prepare(t, true, "max {\n  connections_per_host = 2\n}\n").start()
+	first, second := h.dial(), h.dial().login()
+	first.reply("220")
+	if got := h.dial().ended(); got != "530 Sorry, the maximum number of connections (2) for your host are already connected.\r\n" {
+		t.Errorf("third connection: %q", got)
+	}
+	h.ctl("kick", "user", "ann")
+	if got := second.ended(); !strings.HasPrefix(got, "421 ") {
+		t.Errorf("kicked: %q", got)
+	}
+	until(t, "the place of the kicked session", func() bool {
+		w := h.dial()
+		line, err := w.r.ReadString('\n')
+		must(t, err)
+		w.Close()
+		return strings.HasPrefix(line, "220")
+	})
+	h.ctl("kick", "host", "127.0.0.0/8")
+	if got := first.ended(); !strings.HasPrefix(got, "421 ") {
+		t.Errorf("kicked by host: %q", got)
+	}
+	h.stop()
+}

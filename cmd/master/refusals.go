@@ -1,0 +1,64 @@
+package main
+
+import (
+	"net/netip"
+	"time"
+
+	"sallyport/internal/logging"
+	"sallyport/shm"
+)
+
+// refusals logs what was refused at accept at a bounded rate: a flood must not
+// become a flood of log lines. The board counts every one.
+type refusals map[string]*refusal
+
+type refusal struct {
+	unreported uint64
+	next       int64 // loop time of the next line
+}
+
+const refusalPacing = time.Second
+
+var refusalCounters = map[string]shm.Counter{
+	refusedInstances:   shm.RefusedInstances,
+	refusedRate:        shm.RefusedRate,
+	refusedUnauth:      shm.RefusedUnauth,
+	refusedUnauthEarly: shm.RefusedEarly,
+	refusedOrigin:      shm.RefusedOrigin,
+	refusedHost:        shm.RefusedHost,
+	refusedBan:         shm.RefusedBan,
+	refusedPool:        shm.RefusedOther,
+	refusedSystem:      shm.RefusedOther,
+	refusedDescriptors: shm.RefusedOther,
+}
+
+// note counts one refusal; one line a second and reason tells of it. why is one
+// of the refused constants.
+func (r refusals) note(m *master, why, detail string, peer netip.AddrPort) {
+	m.count(refusalCounters[why])
+	x := r[why]
+	if x == nil {
+		x = &refusal{}
+		r[why] = x
+	}
+	x.unreported++
+	if m.loop.now < x.next {
+		return
+	}
+	x.next = m.loop.now + int64(refusalPacing)
+	args := []any{logging.Peer(peer.String()), logging.Kind(logging.ConnectionRefused), "reason", why, "count", x.unreported}
+	if detail != "" {
+		args = append(args, logging.KeyError, detail)
+	}
+	m.log.Warn("connection refused", args...)
+	x.unreported = 0
+}
+
+// refused counts all refusals since the start.
+func (m *master) refused() uint64 {
+	var n int64
+	for c := shm.RefusedInstances; c <= shm.RefusedOther; c++ {
+		n += m.board.Get(c)
+	}
+	return uint64(n)
+}

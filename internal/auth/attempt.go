@@ -1,0 +1,373 @@
+package auth
+
+import (
+	"fmt"
+	"slices"
+
+	"sallyport/internal/auth/crypt"
+	"sallyport/internal/userfile"
+)
+
+// Reasons of refusals, for the log. docs/AUTH.md explains them.
+const (
+	ReasonNoUser      = "no such user found"
+	ReasonPassword    = "Incorrect password"
+	ReasonTooLong     = "Incorrect password: longer than max_password_size"
+	ReasonEmpty       = "Incorrect password: empty"
+	ReasonExpired     = "Password expired"
+	ReasonDisabled    = "Account disabled"
+	ReasonCredentials = "Unavailable credentials"
+	ReasonRoot        = "SECURITY VIOLATION: Root login attempted"
+	ReasonFtpUsers    = "User in /etc/ftpusers"
+	ReasonIdentity    = "Unknown authentication information"
+	ReasonUnavailable = "Unavailable authentication service"
+	ReasonBusy        = "Max authentication service attempts reached"
+)
+
+// StepKind says what an attempt needs next.
+type StepKind uint8
+
+// Steps of an attempt.
+const (
+	StepDone StepKind = iota // the result stands
+	StepHash                 // does the secret give Setting?
+	StepPam                  // what does the PAM stack say?
+)
+
+// Step is the next thing to do.
+type Step struct {
+	Kind    StepKind
+	Setting string // StepHash
+	Decoy   bool   // StepHash whose result does not matter
+}
+
+// Verdict of an attempt.
+type Verdict uint8
+
+// Verdicts.
+const (
+	Denied      Verdict = iota
+	OK                  // Account says who
+	Unavailable         // a source that had to be asked could not answer
+)
+
+// Result of an attempt.
+type Result struct {
+	Verdict Verdict
+	Account *Account
+	Reason  string // for the log, where not OK
+	Source  string // who refused; of a success, who says who the user is
+	Warning string // what the administrator should hear besides
+}
+
+// PamAnswer is what the PAM helper said.
+type PamAnswer struct {
+	OK, Declined bool
+	Reason       string
+	Known        bool     // Account is filled
+	Account      *Account // as NSS knows the user, after a success
+}
+
+// Attempt is one login attempt, as a machine without side effects: Next names a
+// step, HashDone or PamDone takes its result, Fail and Busy end it. After
+// StepDone, Result is final.
+//
+// An attempt that fails has cost one hash for each source that has hashes,
+// whatever the reason (a decoy where there was nothing to compute); so the work
+// does not tell an unknown name from a wrong password.
+type Attempt struct {
+	h     *Host
+	name  string
+	empty bool // the secret
+
+	at      int   // index of the source being asked
+	hashed  []int // sources whose hash was computed
+	current *Account
+	bound   *Account // identity: from the first source that knows the name
+	outage  bool
+	asked   bool // a step is out
+	closing bool // only decoys are left
+	skip    bool // not even those
+	res     Result
+	denial  *Result // what closing ends with
+}
+
+// Begin starts an attempt for name with a secret of size bytes.
+func (h *Host) Begin(name string, size int) *Attempt {
+	a := &Attempt{h: h, name: name, empty: size == 0}
+	switch {
+	case size > int(h.Policy.MaxPasswordSize) && h.Policy.MaxPasswordSize > 0, size > crypt.MaxSecret:
+		a.skip = true
+		a.deny(ReasonTooLong, "")
+	case a.empty && !h.Policy.AllowEmpty:
+		a.skip = true
+		a.deny(ReasonEmpty, "")
+	case userfile.ValidName(name) != nil:
+		a.deny(ReasonNoUser, "")
+	default:
+		a.bind()
+	}
+	return a
+}
+
+// bind looks the name up in every source before any password is looked at: the
+// first that knows it says who the user is, and root is refused at once.
+func (a *Attempt) bind() {
+	for _, s := range a.h.sources {
+		switch {
+		case s.pam:
+			if users, _ := get(a.h.store, a.h.libc.passwd); users.ByName(a.name) != nil && a.bound == nil {
+				if u := users.ByName(a.name); u.UID == 0 {
+					a.root(&Account{UID: u.UID, GID: u.GID, Source: s.name})
+				}
+			}
+		case s.accounts != nil:
+			acct, what := s.lookup(a.name, a.h.now())
+			if what == absent || acct == nil {
+				break
+			}
+			if a.bound == nil {
+				a.bound = acct
+			}
+			a.root(acct)
+		}
+		if a.closing {
+			return
+		}
+	}
+}
+
+// root refuses uid and gid 0 unless they are allowed.
+func (a *Attempt) root(acct *Account) bool {
+	if a.h.Policy.RootLogin || acct.UID != 0 && acct.GID != 0 {
+		return false
+	}
+	a.deny(ReasonRoot, acct.Source)
+	return true
+}
+
+// Next returns the next step. It is called again only after the step's result.
+func (a *Attempt) Next() Step {
+	for !a.closing && a.at < len(a.h.sources) {
+		if step, ask := a.ask(&a.h.sources[a.at]); ask {
+			a.asked = true
+			return step
+		}
+	}
+	if !a.closing {
+		a.conclude()
+	}
+	if !a.skip && a.denial != nil {
+		if step, ask := a.nextDecoy(); ask {
+			a.asked = true
+			return step
+		}
+		a.res = *a.denial
+	}
+	return Step{}
+}
+
+// ask asks the source at hand; false: it has answered without a step.
+func (a *Attempt) ask(s *source) (Step, bool) {
+	if s.pam {
+		return Step{Kind: StepPam}, true
+	}
+	if s.accounts == nil {
+		a.no(s, "")
+		return Step{}, false
+	}
+	acct, what := s.lookup(a.name, a.h.now())
+	switch {
+	case what == out:
+		a.failed(s)
+	case what == absent:
+		a.no(s, "")
+	case acct.hash == "" && a.empty && a.h.Policy.AllowEmpty:
+		a.yes(acct)
+	case acct.hash == "":
+		a.no(s, ReasonCredentials)
+	case acct.hash[0] == '!':
+		a.no(s, ReasonDisabled)
+	case crypt.Check(acct.hash, crypt.Options{Legacy: a.h.Policy.LegacyHashes}) != nil:
+		a.no(s, ReasonCredentials)
+	case a.empty:
+		a.no(s, ReasonPassword)
+	default:
+		a.current = acct
+		a.hashed = append(a.hashed, a.at)
+		return Step{Kind: StepHash, Setting: acct.hash}, true
+	}
+	return Step{}, false
+}
+
+// HashDone tells the result of a StepHash.
+func (a *Attempt) HashDone(match bool) {
+	if !a.take() || a.closing {
+		return
+	}
+	if match {
+		a.yes(a.current)
+		return
+	}
+	a.no(&a.h.sources[a.at], ReasonPassword)
+}
+
+// PamDone tells the result of a StepPam.
+func (a *Attempt) PamDone(p PamAnswer) {
+	if !a.take() || a.closing {
+		return
+	}
+	s := &a.h.sources[a.at]
+	switch {
+	case p.OK && p.Known && p.Account != nil:
+		p.Account.Source = s.name
+		a.yes(p.Account)
+	case p.OK && a.bound != nil:
+		a.yes(a.bound)
+	case p.OK:
+		a.no(s, ReasonIdentity)
+	case p.Declined && a.res.Reason == ReasonCredentials: // the file says who, PAM should have said yes
+		a.no(s, ReasonPassword)
+	case p.Declined:
+		a.no(s, "")
+	default:
+		a.no(s, p.Reason)
+	}
+}
+
+// Fail tells that the step could not be done: a worker died or its deadline
+// passed.
+func (a *Attempt) Fail() {
+	if !a.take() || a.closing {
+		return
+	}
+	a.failed(&a.h.sources[a.at])
+}
+
+// Busy ends the attempt without further work: too much waits from its network.
+func (a *Attempt) Busy() {
+	a.asked, a.skip = false, true
+	if a.denial == nil {
+		a.deny(ReasonBusy, "")
+	}
+	a.res = *a.denial
+}
+
+// Result returns the result once Next has returned StepDone.
+func (a *Attempt) Result() Result { return a.res }
+
+func (a *Attempt) take() bool {
+	was := a.asked
+	a.asked = false
+	return was
+}
+
+// no is a source's refusal; reason is "" where it does not know the name.
+func (a *Attempt) no(s *source, reason string) {
+	if reason != "" {
+		a.res.Reason, a.res.Source = reason, s.name
+	}
+	a.next(s)
+}
+
+// failed is a source's outage.
+func (a *Attempt) failed(s *source) {
+	a.outage = true
+	a.next(s)
+}
+
+func (a *Attempt) next(s *source) {
+	a.at++
+	if s.final {
+		a.at = len(a.h.sources)
+	}
+}
+
+// yes is a right password. Who the user is says the first source that knows
+// the name; two sources that disagree make no identity.
+func (a *Attempt) yes(acct *Account) {
+	verified := acct
+	if a.bound != nil {
+		if a.bound.UID != acct.UID {
+			a.deny(ReasonIdentity, acct.Source)
+			a.denial.Warning = fmt.Sprintf("user %s has uid %d in source %s and uid %d in source %s: refused, since it is unclear who that is",
+				a.name, a.bound.UID, a.bound.Source, acct.UID, acct.Source)
+			return
+		}
+		acct = a.bound
+	}
+	if reason := a.h.rules(acct, verified); reason != "" {
+		a.deny(reason, acct.Source)
+		return
+	}
+	a.res = Result{Verdict: OK, Account: acct, Source: acct.Source}
+	a.closing = true
+}
+
+// rules refuse a right password: expiry, shell, ftpusers, low ids.
+func (h *Host) rules(acct, verified *Account) string {
+	p := &h.Policy
+	for _, x := range []*Account{verified, acct} {
+		if x.refusal != "" {
+			return x.refusal
+		}
+		if !p.RootLogin && (x.UID == 0 || x.GID == 0) {
+			return ReasonRoot
+		}
+	}
+	if p.RequireValidShell {
+		shells, ok := get(h.store, h.sys.shells)
+		if !ok || shells != nil && !shells[acct.Shell] {
+			return fmt.Sprintf("Invalid shell: '%.64s'", acct.Shell)
+		}
+	}
+	if p.UseFtpUsers {
+		list, ok := get(h.store, h.sys.ftpusers)
+		switch {
+		case !ok:
+			return ReasonUnavailable + ": ftpusers cannot be read"
+		case list[acct.User]:
+			return ReasonFtpUsers
+		}
+	}
+	if acct.Source != "file" && acct.UID < p.MinUID && !(acct.UID == 0 && p.RootLogin) {
+		return fmt.Sprintf("uid %d is below min_uid", acct.UID)
+	}
+	if len(acct.Groups) > MaxGroups {
+		return fmt.Sprintf("member of %d groups, at most %d are allowed", len(acct.Groups), MaxGroups)
+	}
+	return ""
+}
+
+func (a *Attempt) deny(reason, source string) {
+	a.denial = &Result{Reason: reason, Source: source}
+	a.res = *a.denial
+	a.closing = true
+}
+
+// conclude decides when nobody said yes.
+func (a *Attempt) conclude() {
+	d := Result{Reason: a.res.Reason, Source: a.res.Source}
+	switch {
+	case a.outage:
+		d = Result{Verdict: Unavailable, Reason: ReasonUnavailable}
+	case d.Reason == "":
+		d.Reason = ReasonNoUser
+	}
+	a.denial = &d
+	a.closing = true
+}
+
+// nextDecoy pays for a source whose hash was not computed.
+func (a *Attempt) nextDecoy() (Step, bool) {
+	for i, s := range a.h.sources {
+		if s.accounts == nil || slices.Contains(a.hashed, i) {
+			continue
+		}
+		a.hashed = append(a.hashed, i)
+		if d := a.h.decoy(s.accounts, a.name); d != "" && !a.empty {
+			return Step{Kind: StepHash, Setting: d, Decoy: true}, true
+		}
+	}
+	return Step{}, false
+}

@@ -1,0 +1,127 @@
+package config
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestManPageHasEveryKey walks the table.
+func TestManPageHasEveryKey(t *testing.T) {
+	var page bytes.Buffer
+	if err := ManPage(&page); err != nil {
+		t.Fatal(err)
+	}
+	s := page.String()
+	for _, g := range reference() {
+		if !strings.Contains(s, `.SS "`+strings.ReplaceAll(esc(g.title()), `"`, `\(dq`)) {
+			t.Errorf("no part %s", g.title())
+		}
+	}
+	for _, k := range grammar().keys {
+		if k.Later != "" {
+			if !strings.Contains(s, k.Path) {
+				t.Errorf("%s is missing", k.Path)
+			}
+			continue
+		}
+		for _, want := range []string{`.BI "` + k.name() + " = ", esc(k.Doc), "Value: " + esc(k.Type.Form), "Default: " + esc(k.defaultText()) + ". Contexts: " + esc(k.contexts(grammar())) + "."} {
+			if !strings.Contains(s, want) {
+				t.Errorf("%s: no %q", k.Path, want)
+			}
+		}
+		if k.contexts(grammar()) == "" {
+			t.Errorf("%s: no context", k.Path)
+		}
+	}
+}
+
+// TestManPageIsWellFormed asks the programs that read manual pages.
+func TestManPageIsWellFormed(t *testing.T) {
+	var page bytes.Buffer
+	if err := ManPage(&page); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "sallyport.hcl.5")
+	if err := os.WriteFile(file, page.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	for _, c := range [][]string{
+		{"groff", "-man", "-Tutf8", "-ww", "-z", "-rHY=0", file},
+		{"man", "--warnings=w", "-E", "UTF-8", "-Z", "-l", file},
+		{"mandoc", "-T", "lint", "-W", "warning", file},
+	} {
+		if _, err := exec.LookPath(c[0]); err != nil {
+			continue
+		}
+		asked++
+		cmd := exec.Command(c[0], c[1:]...)
+		cmd.Env = append(os.Environ(), "MANWIDTH=80", "LC_ALL=C.UTF-8")
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		if err := cmd.Run(); err != nil || stderr.Len() > 0 {
+			t.Errorf("%v: %v\n%s", c[0], err, stderr.String())
+		}
+	}
+	if asked == 0 {
+		t.Skip("neither groff nor man nor mandoc is installed")
+	}
+}
+
+// TestReferenceIsCurrent compares docs/CONFIGURATION.md with the table; -update
+// writes it.
+func TestReferenceIsCurrent(t *testing.T) {
+	const file = "../../docs/CONFIGURATION.md"
+	src, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, ok := strings.Cut(string(src), MarkdownBegin+"\n")
+	_, tail, ok2 := strings.Cut(rest, MarkdownEnd)
+	if !ok || !ok2 {
+		t.Fatalf("%s has no markers", file)
+	}
+	var ref bytes.Buffer
+	if err := Markdown(&ref); err != nil {
+		t.Fatal(err)
+	}
+	want := head + MarkdownBegin + "\n" + ref.String() + MarkdownEnd + tail
+	if want == string(src) {
+		return
+	}
+	if *update {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	t.Errorf("%s is not current: go test ./internal/config -run TestReferenceIsCurrent -update", file)
+}
+
+// TestExamplesOfTheDocumentsAreRight reads the configurations in the text of
+// docs/CONFIGURATION.md and in the manual page.
+func TestExamplesOfTheDocumentsAreRight(t *testing.T) {
+	src, err := os.ReadFile("../../docs/CONFIGURATION.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(string(src), "```")
+	examples := []string{manExample}
+	for i := 1; i < len(parts); i += 2 {
+		if code, ok := strings.CutPrefix(parts[i], "hcl\n"); ok {
+			examples = append(examples, code)
+		}
+	}
+	if len(examples) < 3 {
+		t.Errorf("only %d examples", len(examples))
+	}
+	for _, e := range examples {
+		if _, diags := Parse("example.hcl", []byte(e), withRoot); len(diags) > 0 {
+			t.Errorf("%v\n%s", diags, e)
+		}
+	}
+}

@@ -1,0 +1,145 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"sallyport/internal/policy"
+)
+
+// Facts are what a file's defaults depend on. [DetectFacts] finds them.
+type Facts struct {
+	Root      bool // started with root rights; else rootless: virtual users only
+	PamHelper bool // the pam helper is installed
+}
+
+// DetectFacts looks at the own uid and for the pam helper in the directory
+// libexec.
+func DetectFacts(libexec string) Facts {
+	st, err := os.Stat(libexec + "/pam")
+	return Facts{Root: os.Geteuid() == 0, PamHelper: err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0}
+}
+
+// Load reads and compiles the file at path. The policy is nil if the
+// diagnostics have errors; all errors of the file are in them, in its order.
+func Load(path string, facts Facts) (*policy.Policy, Diagnostics) {
+	src, err := readFile(path)
+	if err != nil {
+		return nil, Diagnostics{{Severity: Error, File: path, Problem: err.Error()}}
+	}
+	return Parse(path, src, facts)
+}
+
+// readFile reads at most MaxFile bytes of a regular file.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot be read: %w", reason(err))
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err == nil && st.IsDir() {
+		return nil, errors.New("is a directory")
+	}
+	src, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot be read: %w", reason(err))
+	}
+	if len(src) > MaxFile {
+		return nil, fmt.Errorf("is longer than %d bytes", MaxFile)
+	}
+	return src, nil
+}
+
+// reason strips the path that the diagnostic already shows.
+func reason(err error) error {
+	if p := (*os.PathError)(nil); errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// Parse compiles src, the content of the file that messages call name. See
+// [Load].
+func Parse(name string, src []byte, facts Facts) (*policy.Policy, Diagnostics) {
+	p := &parser{t: grammar(), name: name, src: src, lines: bytes.Split(src, []byte("\n")), facts: facts}
+	top := p.read()
+	if p.diags.HasErrors() && top == nil {
+		p.diags.sort()
+		return nil, p.diags
+	}
+	pol := p.compile(top)
+	p.diags.sort()
+	if p.diags.HasErrors() {
+		return nil, p.diags
+	}
+	return pol, p.diags
+}
+
+// parser is one run over one file.
+type parser struct {
+	t     *table
+	name  string
+	src   []byte
+	lines [][]byte
+	facts Facts
+	diags Diagnostics
+}
+
+// read turns the file into its top section, or nil if it is no HCL.
+func (p *parser) read() *section {
+	if len(p.src) > MaxFile {
+		p.diags = append(p.diags, Diagnostic{Severity: Error, File: p.name, Problem: fmt.Sprintf("is longer than %d bytes", MaxFile)})
+		return nil
+	}
+	if !scan(p.name, p.src, func(rng hcl.Range, what, right string) {
+		p.add(rng, Diagnostic{Value: string(rng.SliceBytes(p.src)), Problem: what, Right: right})
+	}) {
+		return nil
+	}
+	f, diags := hclsyntax.ParseConfig(p.src, p.name, hcl.InitialPos)
+	for _, d := range diags {
+		rng := hcl.Range{Filename: p.name, Start: hcl.InitialPos, End: hcl.InitialPos}
+		if d.Subject != nil {
+			rng = *d.Subject
+		}
+		p.add(rng, Diagnostic{Problem: strings.TrimSuffix(strings.ToLower(d.Summary[:1])+d.Summary[1:], "."), Right: d.Detail})
+	}
+	if diags.HasErrors() {
+		return nil
+	}
+	top := &section{ctx: Top}
+	p.body(f.Body.(*hclsyntax.Body), "", top)
+	return top
+}
+
+// add completes a diagnostic with its place. Its severity is Error if none is
+// given.
+func (p *parser) add(rng hcl.Range, d Diagnostic) {
+	if d.Severity == "" {
+		d.Severity = Error
+	}
+	d.File, d.Line, d.Column, d.Width = p.name, rng.Start.Line, rng.Start.Column, 1
+	if rng.End.Line == rng.Start.Line && rng.End.Column > rng.Start.Column {
+		d.Width = rng.End.Column - rng.Start.Column
+	}
+	if i := rng.Start.Line - 1; i >= 0 && i < len(p.lines) {
+		line := strings.TrimRight(strings.ToValidUTF8(string(p.lines[i]), "?"), "\r")
+		if rng.End.Line > rng.Start.Line { // underline to the end of the first line
+			d.Width = max(1, utf8.RuneCountInString(line)-d.Column+1)
+		}
+		d.Source = line
+	}
+	d.Value, d.Problem, d.Suggest, d.Right = clean(d.Value), clean(d.Problem), clean(d.Suggest), clean(d.Right)
+	if len(d.Value) > 100 {
+		d.Value = strings.ToValidUTF8(d.Value[:97], "") + "..."
+	}
+	p.diags = append(p.diags, d)
+}

@@ -1,0 +1,152 @@
+package config
+
+import (
+	"strings"
+
+	"sallyport/internal/policy"
+)
+
+// Context says where in the file a key or block may stand.
+type Context uint8
+
+// The contexts. A block that is written in a context (max, auth.file ...) is
+// part of it.
+const (
+	Top  Context = 1 << iota // the top level of the file
+	Host                     // virtual_host
+	When                     // when
+	own                      // a section's own keys: listener.address, when.class
+)
+
+// anywhere is where the settings of a session may stand.
+const anywhere = Top | Host | When
+
+// String lists the contexts as the manual names them.
+func (c Context) String() string {
+	var s []string
+	for _, n := range []struct {
+		bit  Context
+		name string
+	}{{Top, "top level"}, {Host, "virtual_host"}, {When, "when"}} {
+		if c&n.bit != 0 {
+			s = append(s, n.name)
+		}
+	}
+	return strings.Join(s, ", ")
+}
+
+// Key is one row of the grammar: a name that takes a value.
+type Key struct {
+	Path      string // "max.login_attempts": the blocks it stands in and its name
+	Type      *Type
+	In        Context // of its outermost block
+	Default   string  // as HCL; "" where there is none or it is derived
+	Derived   string  // how the default comes about, in words
+	Required  bool    // its section makes no sense without
+	Restart   bool    // only a restart changes it
+	Later     string  // the feature it belongs to, which is not built yet
+	Also      string  // a second place where it may be written
+	Directive string  // the reference's directive
+	Example   string  // a value other than the default, as HCL
+	Doc       string  // one line
+	More      string  // the rest of its documentation
+
+	at func(*scope) any // where the value goes: a pointer for Type.read
+}
+
+// Block is one row of the grammar: a name that takes a body.
+type Block struct {
+	Path      string
+	Label     string // what its label is: "NAME"; "" for none
+	In        Context
+	Section   bool    // it may repeat and is a thing of its own
+	Settings  Context // the settings of this context may stand in it
+	Later     string
+	Directive string
+	Doc       string
+	More      string
+}
+
+func (k *Key) name() string   { return k.Path[strings.LastIndexByte(k.Path, '.')+1:] }
+func (b *Block) name() string { return b.Path[strings.LastIndexByte(b.Path, '.')+1:] }
+
+// written shows how a key is written from the top of its context:
+// `max { login_attempts = ... }`.
+func (k *Key) written() string {
+	parts := strings.Split(k.Path, ".")
+	s := strings.Join(parts[:len(parts)-1], " { ")
+	if s != "" {
+		s += " { "
+	}
+	return s + k.name() + " = ..." + strings.Repeat(" }", len(parts)-1)
+}
+
+func (b *Block) written() string {
+	parts := strings.Split(b.Path, ".")
+	if b.Label != "" {
+		parts[len(parts)-1] += ` "` + b.Label + `"`
+	}
+	return strings.Join(parts, " { ") + " { ... }" + strings.Repeat(" }", len(parts)-1)
+}
+
+// scope is what the value of a key may be written into. Only the parts of the
+// section that is being read are set.
+type scope struct {
+	g *policy.Global
+	s *policy.Settings
+	l *policy.Listener
+	c *policy.Class
+	h *policy.Host
+	r *policy.ControlRule
+	o *policy.Root
+	w *policy.Selector
+}
+
+// newScope returns a scope with everything in it, to try values on.
+func newScope() *scope {
+	return &scope{
+		new(policy.Global), new(policy.Settings), new(policy.Listener), new(policy.Class),
+		new(policy.Host), new(policy.ControlRule), new(policy.Root), new(policy.Selector),
+	}
+}
+
+// table is the grammar with its indexes.
+type table struct {
+	keys    []*Key
+	blocks  []*Block
+	byKey   map[string]*Key // with the second places
+	byBlock map[string]*Block
+}
+
+// newTable indexes the rows. It panics on a path that occurs twice, a mistake of
+// the programmer that every test sees.
+func newTable(blocks []*Block, keys []*Key) *table {
+	t := &table{keys: keys, blocks: blocks, byKey: map[string]*Key{}, byBlock: map[string]*Block{}}
+	for _, k := range keys {
+		for _, p := range []string{k.Path, k.Also} {
+			if p == "" {
+				continue
+			}
+			if t.byKey[p] != nil {
+				panic("config: " + p + " is in the table twice")
+			}
+			t.byKey[p] = k
+		}
+	}
+	for _, b := range blocks {
+		if t.byBlock[b.Path] != nil {
+			panic("config: block " + b.Path + " is in the table twice")
+		}
+		t.byBlock[b.Path] = b
+	}
+	return t
+}
+
+// allowed says whether a key or block may stand in ctx.
+func (t *table) allowed(path string, ctx Context) bool {
+	if k := t.byKey[path]; k != nil && k.In&ctx != 0 {
+		return true
+	}
+	b := t.byBlock[path]
+	return b != nil && b.In&ctx != 0
+}

@@ -1,0 +1,170 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"sallyport/internal/control"
+	"sallyport/internal/policy"
+)
+
+// TestTableIsComplete: every key that is built says all that messages, manual
+// and tests need, its default and its example are read without fault and are
+// shown as they were written.
+func TestTableIsComplete(t *testing.T) {
+	for _, k := range grammar().keys {
+		if k.In == 0 {
+			t.Errorf("%s stands nowhere", k.Path)
+		}
+		if k.Later != "" {
+			continue
+		}
+		if k.Type == nil || k.at == nil || !strings.HasSuffix(k.Doc, ".") || k.More != "" && !strings.HasSuffix(k.More, ".") {
+			t.Errorf("%s: incomplete", k.Path)
+			continue
+		}
+		if k.Example == "" && k.Path != "listener.protocol" {
+			t.Errorf("%s: no example", k.Path)
+		}
+		if k.Default == "" && k.Derived == "" && !k.Required && k.In != own {
+			t.Errorf("%s: no default", k.Path)
+		}
+		for _, lit := range []string{k.Default, k.Example} {
+			if lit == "" {
+				continue
+			}
+			v, c := mustValue(lit), newScope()
+			k.Type.read(&v, k.at(c), func(pr problem) { t.Errorf("%s = %s: %s", k.Path, lit, pr.what) })
+			shown := k.Type.show(k.at(c))
+			again, d := mustValue(shown), newScope()
+			k.Type.read(&again, k.at(d), func(pr problem) { t.Errorf("%s = %s: %s", k.Path, shown, pr.what) })
+			if !reflect.DeepEqual(k.at(c), k.at(d)) {
+				t.Errorf("%s: %s is shown as %s", k.Path, lit, shown)
+			}
+			if lit == k.Default && shown != lit {
+				t.Errorf("%s: default %s is shown as %s", k.Path, lit, shown)
+			}
+		}
+	}
+	for _, b := range grammar().blocks {
+		if b.In == 0 || b.Later == "" && !strings.HasSuffix(b.Doc, ".") {
+			t.Errorf("block %s: incomplete", b.Path)
+		}
+		for p := b.Path; strings.Contains(p, "."); {
+			p = p[:strings.LastIndexByte(p, '.')]
+			if grammar().byBlock[p] == nil {
+				t.Errorf("block %s: no block %s", b.Path, p)
+			}
+		}
+	}
+}
+
+// TestEverythingSetsEveryKey: the golden file "everything" sets every key there
+// is, and then no field of the policy is left as an empty file has it. So the
+// table fills every field of every view.
+func TestEverythingSetsEveryKey(t *testing.T) {
+	p, diags := Load("testdata/golden/everything.hcl", withRoot)
+	if p == nil {
+		t.Fatal(diags)
+	}
+	empty, _ := Parse("empty.hcl", nil, withRoot)
+	a, b := empty.Hosts[0].Base, p.Hosts[0].Base
+	// the names of hosts are no settings, MatchAny is no choice
+	for _, v := range []struct {
+		name string
+		a, b any
+	}{
+		{"Global", empty.Global, p.Global},
+		{"Session", a.Session, b.Session},
+		{"Files", a.Files, b.Files},
+		{"Auth", a.Auth, b.Auth},
+		{"Settings", a, b},
+		{"Passive", a.Passive, b.Passive},
+		{"FileRule", a.Auth.FileRule, b.Auth.FileRule},
+		{"Control", empty.Global.Control, p.Global.Control},
+		{"Limit", a.MaxConnectionsPerHost, b.MaxConnectionsPerHost},
+	} {
+		x, y := reflect.ValueOf(v.a), reflect.ValueOf(v.b)
+		for i := range x.NumField() {
+			name := v.name + "." + x.Type().Field(i).Name
+			if name != "Auth.Name" && reflect.DeepEqual(x.Field(i).Interface(), y.Field(i).Interface()) {
+				t.Errorf("%s: no key of the table changes it", name)
+			}
+		}
+	}
+}
+
+// TestViewsHoldNoSecretTheirReaderDoesNotUse: what only authd may know (where
+// accounts are and how they are checked) is in its view alone; the views of the
+// processes that serve clients hold values and no paths.
+func TestViewsHoldNoSecretTheirReaderDoesNotUse(t *testing.T) {
+	p, diags := Load("testdata/golden/everything.hcl", withRoot)
+	if p == nil {
+		t.Fatal(diags)
+	}
+	s := p.Hosts[0].Base
+	var secrets []string
+	for _, line := range dump(nil, "", reflect.ValueOf(s.Auth)) {
+		if _, v, _ := strings.Cut(line, " = "); strings.Contains(v, "/") || strings.Contains(line, "PamService") {
+			secrets = append(secrets, v)
+		}
+	}
+	if len(secrets) != 4 {
+		t.Fatalf("users, groups, system directory, PAM service: %v", secrets)
+	}
+	for name, view := range map[string]any{"session": s.Session, "files": s.Files} {
+		for _, line := range dump(nil, "", reflect.ValueOf(view)) {
+			_, v, _ := strings.Cut(line, " = ")
+			if slices.Contains(secrets, v) || strings.HasPrefix(v, `"/`) {
+				t.Errorf("the view of %s holds %s", name, line)
+			}
+		}
+	}
+	// nor may a field for one come in: whoever adds it must say here why
+	for _, typ := range []reflect.Type{reflect.TypeFor[policy.Session](), reflect.TypeFor[policy.Files]()} {
+		for f := range typ.Fields() {
+			for _, w := range []string{"User", "Group", "Key", "Secret", "Hash", "Service", "Path", "Dir"} {
+				if strings.Contains(f.Name, w) && f.Name != "DirUmask" {
+					t.Errorf("%s.%s looks like something its reader does not need", typ, f.Name)
+				}
+			}
+		}
+	}
+	for f := range reflect.TypeFor[policy.Authd]().Fields() {
+		if f.Name != "Sandbox" && f.Name != "Hosts" {
+			t.Errorf("policy.Authd.%s: does authd use it?", f.Name)
+		}
+	}
+}
+
+// TestActionsAreThoseOfTheControlSocket keeps the two lists one.
+func TestActionsAreThoseOfTheControlSocket(t *testing.T) {
+	want := append([]string{"all"}, control.Actions()...)
+	got := slices.Clone(actions)
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("%v, the control socket has %v", got, want)
+	}
+}
+
+// TestAuthViewNamesHostsAndClassesOnce holds the names ipc.Attach uses.
+func TestAuthViewNamesHostsAndClassesOnce(t *testing.T) {
+	p, diags := Load("testdata/golden/hosts.hcl", withRoot)
+	if p == nil {
+		t.Fatal(diags)
+	}
+	var got []string
+	for _, h := range AuthView(p).Hosts {
+		got = append(got, h.Name)
+	}
+	want := []string{"default", "default/lan", "default/admin", "pub", "pub/lan", "pub/admin"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if s := p.Hosts[1].For("lan"); s.Auth.Name != "pub/lan" {
+		t.Errorf("the settings of pub for lan name %s", s.Auth.Name)
+	}
+}

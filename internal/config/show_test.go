@@ -1,0 +1,259 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"sallyport/internal/policy"
+)
+
+// reparse shows p and reads what was shown.
+func reparse(t interface{ Fatalf(string, ...any) }, p *policy.Policy, defaults bool) (*policy.Policy, string) {
+	var out bytes.Buffer
+	if err := Show(&out, p, defaults); err != nil {
+		t.Fatalf("%v", err)
+	}
+	again, diags := Parse(p.File, out.Bytes(), Facts{})
+	if again == nil {
+		t.Fatalf("what is shown is wrong: %v\n%s", diags, out.String())
+	}
+	return again, out.String()
+}
+
+// TestShowParsesBack: whatever a file says, Show prints a file that says the
+// same, whichever facts its reader has.
+func TestShowParsesBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		src := genFile(t)
+		p, diags := Parse("x.hcl", []byte(src), withRoot)
+		if p == nil {
+			t.Fatalf("the generated file is wrong: %v\n%s", diags, src)
+		}
+		for _, defaults := range []bool{false, true} {
+			again, shown := reparse(t, p, defaults)
+			if d := cmp.Diff(p, again); d != "" {
+				t.Fatalf("defaults %v: (-policy +shown)\n%s\nfile:\n%s\nshown:\n%s", defaults, d, src, shown)
+			}
+		}
+		if d := Diff(p, p); d != nil {
+			t.Fatalf("a policy differs from itself: %v", d)
+		}
+	})
+}
+
+// genFile draws a file without errors out of the table.
+func genFile(t *rapid.T) string {
+	top := new(node)
+	classes := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c"}), 0, 3, rapid.ID).Draw(t, "classes")
+	genSettings(t, top, Top, classes)
+	for _, c := range classes {
+		b := top.sub("class", c, true)
+		b.attrs = append(b.attrs, attr{nil, "from", rapid.SampledFrom([]string{`["10.0.0.0/8"]`, `["all", "!::1"]`, `["::ffff:10.1.1.1"]`}).Draw(t, "from")})
+	}
+	genWhens(t, top, classes)
+	for i, h := range []string{"one", "two"}[:rapid.IntRange(0, 2).Draw(t, "hosts")] {
+		b := top.sub("virtual_host", h, true)
+		b.attrs = append(b.attrs, attr{nil, "address", []string{`["192.0.2.1"]`, `["192.0.2.2:21", "2001:db8::2"]`}[i]})
+		genSettings(t, b, Host, classes)
+		genWhens(t, b, classes)
+	}
+	var out strings.Builder
+	top.write(&out, "")
+	return out.String()
+}
+
+func genSettings(t *rapid.T, n *node, ctx Context, classes []string) {
+	for _, k := range grammar().keys {
+		if k.Later != "" || k.In == own || k.In&ctx == 0 || rapid.IntRange(0, 3).Draw(t, "set "+k.Path) > 0 {
+			continue
+		}
+		lits := []string{k.Example}
+		if k.Default != "" {
+			lits = append(lits, k.Default)
+		}
+		if strings.HasPrefix(k.Type.Name, "text") {
+			lits = append(lits, quote(rapid.StringMatching(`[ -~äß]{0,8}[$%]{0,2}[{}]?[ -~]{0,4}`).Draw(t, "text")))
+		}
+		path := k.Path
+		if k.Path == "max.connections_per_host" && rapid.Bool().Draw(t, "as block") {
+			path = k.Also
+		}
+		n.put(k, path, rapid.SampledFrom(lits).Draw(t, k.Path))
+	}
+	n.fixLimit()
+	for range rapid.IntRange(0, 3).Draw(t, "roots") {
+		r := n.sub("root", rapid.SampledFrom([]string{"~", "/", "/srv/%u", "none", "~/x y"}).Draw(t, "root"), true)
+		switch i := rapid.IntRange(0, 4).Draw(t, "selector"); {
+		case i == 1:
+			r.attrs = append(r.attrs, attr{nil, "group", `["web", "!guests"]`})
+		case i == 2:
+			r.attrs = append(r.attrs, attr{nil, "user", `["!bob"]`}, attr{nil, "match", `"all"`})
+		case i == 3 && len(classes) > 0:
+			r.attrs = append(r.attrs, attr{nil, "class", quoteList(classes[:1])})
+		case i == 4:
+			r.attrs = append(r.attrs, attr{nil, "user", `["^a", "!\\.x$"]`}, attr{nil, "match", `"regex"`})
+		}
+	}
+}
+
+// fixLimit drops the value form of connections_per_host where the block form is
+// there too.
+func (n *node) fixLimit() {
+	for _, m := range n.blocks {
+		if m.name != "max" {
+			continue
+		}
+		for _, b := range m.blocks {
+			for i, a := range m.attrs {
+				if a.name == b.name {
+					m.attrs = append(m.attrs[:i], m.attrs[i+1:]...)
+					break
+				}
+			}
+		}
+	}
+}
+
+func genWhens(t *rapid.T, n *node, classes []string) {
+	for range rapid.IntRange(0, 3).Draw(t, "whens") {
+		w := n.sub("when", "", false)
+		w.labelled = false
+		sel := []string{`["*"]`, `["!*"]`}
+		for _, c := range classes {
+			sel = append(sel, quoteList([]string{c}), quoteList([]string{"*", "!" + c}), quoteList([]string{"!" + c}))
+		}
+		lit := rapid.SampledFrom(sel).Draw(t, "class")
+		w.attrs = append(w.attrs, attr{nil, "class", lit})
+		if strings.HasPrefix(lit, `["!`) {
+			w.attrs = append(w.attrs, attr{nil, "match", `"all"`})
+		}
+		genSettings(t, w, When, classes)
+	}
+}
+
+// TestShowWithDefaultsHasEveryKey walks the table.
+func TestShowWithDefaultsHasEveryKey(t *testing.T) {
+	p, diags := Load("testdata/golden/everything.hcl", withRoot)
+	if p == nil {
+		t.Fatal(diags)
+	}
+	again, shown := reparse(t, p, true)
+	if d := cmp.Diff(p, again); d != "" {
+		t.Errorf("(-policy +shown)\n%s", d)
+	}
+	for _, k := range grammar().keys {
+		if k.Later == "" && !strings.HasPrefix(k.Path, "when.") && !strings.HasPrefix(k.Path, "class.") && !strings.HasPrefix(k.Path, "virtual_host.") && k.Path != "root.class" &&
+			!strings.Contains(shown, k.name()+" ") {
+			t.Errorf("%s is not shown", k.Path)
+		}
+	}
+	var short bytes.Buffer
+	empty, _ := Parse("empty.hcl", nil, withRoot)
+	if err := Show(&short, empty, false); err != nil {
+		t.Fatal(err)
+	}
+	want := `instance = "default"
+control {
+  socket = "/run/sallyport/control.sock"
+}
+auth {
+  order = ["file", "pam*"]
+}
+listener "ftp" {
+  address = ["[::]:21"]
+}
+root "~" {}
+`
+	if d := cmp.Diff(want, short.String()); d != "" {
+		t.Errorf("an empty file: (-want +got)\n%s", d)
+	}
+}
+
+func TestShowJSON(t *testing.T) {
+	p, diags := Load("testdata/golden/everything.hcl", withRoot)
+	if p == nil {
+		t.Fatal(diags)
+	}
+	var out bytes.Buffer
+	if err := ShowJSON(&out, p, true); err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Ident string
+		Umask string
+		Max   struct {
+			Instances int
+			Rate      string `json:"connection_rate"`
+		}
+		Listener []struct {
+			Label    string
+			Settings struct{ Address []string }
+		}
+	}
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Ident != `Welcome "%{you}" to ${here}` || got.Umask != "027 077" || got.Max.Instances != 800 || got.Max.Rate != "100/1m" ||
+		len(got.Listener) != 2 || got.Listener[1].Settings.Address[1] != "192.0.2.2:21" {
+		t.Errorf("%+v\n%s", got, out.String())
+	}
+}
+
+func TestDiffSaysWhatAReloadChanges(t *testing.T) {
+	parse := func(src string) *policy.Policy {
+		p, diags := Parse("x.hcl", []byte(src), withRoot)
+		if p == nil {
+			t.Fatal(diags)
+		}
+		return p
+	}
+	const from = `
+run_dir = "/run/a"
+umask = "022"
+listener "ftp" { address = ["[::]:21"] }
+class "lan" { from = ["10.0.0.0/8"] }
+when {
+  class = ["lan"]
+  max { login_attempts = 9 }
+}
+virtual_host "x" {
+  address = ["192.0.2.1"]
+  ident   = "one"
+}
+root "~" { group = ["web"] }
+`
+	const to = `
+run_dir = "/run/b"
+instance = "a-same"
+umask = "027"
+listener "ftp" { address = ["[::]:2121"] }
+listener "two" { address = ["127.0.0.1:99"] }
+class "lan" { from = ["10.0.0.0/16"] }
+root "/" {}
+virtual_host "x" {
+  address = ["192.0.2.1"]
+}
+`
+	got := Diff(parse(from), parse(to))
+	want := []string{
+		`run_dir: "/run/a" -> "/run/b" (needs a restart)`,
+		`instance: "a-` + instanceOf("/run/a")[2:] + `" -> "a-same" (needs a restart)`,
+		`umask: "022" -> "027"`,
+		`control.socket: "/run/a/control.sock" -> "/run/b/control.sock" (needs a restart)`,
+		`listener "ftp" address: ["[::]:21"] -> ["[::]:2121"] (a socket that systemd handed over stays as its unit says)`,
+		`listener "two" protocol: not set -> "ftp"`,
+		`listener "two" address: not set -> ["127.0.0.1:99"] (a socket that systemd handed over stays as its unit says)`,
+		`class "lan" from: ["10.0.0.0/8"] -> ["10.0.0.0/16"]`,
+		`root: root "~" { group = ["web"] match = "any" } root "none" { match = "any" } -> root "/" { match = "any" }`,
+		`when class ["lan"] max.login_attempts: 9 -> not set`,
+		`virtual_host "x" ident: "one" -> not set`,
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+}

@@ -1,0 +1,3 @@
+timeout {
+  idle = 60 * 10
+}

@@ -1,0 +1,4 @@
+listener "ftp" {
+  address = ["[::]:21"
+}
+umask = 022

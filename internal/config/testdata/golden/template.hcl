@@ -1,0 +1,1 @@
+ident = "the server %{time} of ${host}"

@@ -1,0 +1,134 @@
+package ftp
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+func noop(s *Session, _ string) { s.reply(200, "NOOP command successful") }
+func syst(s *Session, _ string) { s.reply(215, "UNIX Type: L8") }
+
+// admin is whom HELP tells clients to write to.
+func (s *Session) admin() string {
+	if s.view.Admin == "" {
+		return "ftp-admin"
+	}
+	return s.view.Admin
+}
+
+// help lists the commands, eight in a row, or shows the syntax of one.
+func help(s *Session, arg string) {
+	comments := "Direct comments to " + s.admin()
+	verb := upper(strings.TrimSpace(arg))
+	if verb == "" {
+		s.multi(214, "The following commands are recognized (* =>'s unimplemented):", s.table.rows(), comments)
+		return
+	}
+	if verb == "SITE" {
+		s.helpSite()
+		return
+	}
+	c := s.table.find([]byte(verb))
+	switch {
+	case c == nil:
+		s.reply(502, "Unknown command '", arg, "'")
+	case c.run == nil:
+		s.reply(214, "Syntax: ", verb, " (not implemented)")
+	default:
+		s.reply(214, "Syntax: ", verb, " ", c.syntax)
+	}
+}
+
+func (t *table) rows() []string {
+	var rows []string
+	for chunk := range slices.Chunk(t.list, 8) {
+		var b strings.Builder
+		for _, c := range chunk {
+			verb := c.verb
+			if c.run == nil {
+				verb += "*"
+			}
+			fmt.Fprintf(&b, "%-8s", verb)
+		}
+		rows = append(rows, strings.TrimRight(b.String(), " "))
+	}
+	return rows
+}
+
+func (s *Session) helpSite() {
+	s.multi(214, "The following SITE commands are recognized (* =>'s unimplemented)",
+		[]string{"HELP"}, "Direct comments to "+s.admin())
+}
+
+// site takes HELP from everybody; other forms need a login, and there is none
+// that is implemented.
+func site(s *Session, arg string) {
+	verb := upper(strings.TrimSpace(arg))
+	sub, _, _ := strings.Cut(verb, " ")
+	switch {
+	case sub == "HELP":
+		s.helpSite()
+	case s.user == "":
+		s.reply(530, "Please login with USER and PASS")
+	case verb == "":
+		s.reply(500, "'SITE' requires parameters")
+	default:
+		s.reply(500, "'SITE ", sub, "' not understood")
+	}
+}
+
+// feat lists what works beyond RFC 959 (RFC 2389 §3), sorted.
+func feat(s *Session, _ string) {
+	s.multi(211, "Features:", []string{
+		"EPRT", "EPSV", "MDTM", "MLST " + factList(s.facts), "REST STREAM", "SIZE", "TVFS", "UTF8",
+	}, "End")
+}
+
+// maxOptsWords bounds OPTS.
+const maxOptsWords = 8
+
+func opts(s *Session, arg string) {
+	name, rest, _ := strings.Cut(strings.TrimSpace(arg), " ")
+	switch n := words(arg); {
+	case n == 0:
+		s.reply(501, "Invalid number of parameters")
+		return
+	case n > maxOptsWords:
+		s.reply(550, "OPTS: Invalid argument")
+		return
+	}
+	switch name = upper(name); name {
+	case "MLST":
+		s.optsMLST(rest)
+	case "UTF8":
+		s.optsUTF8(rest)
+	case "REST":
+		s.optsREST(rest)
+	default:
+		s.reply(500, "OPTS ", name, " not understood")
+	}
+}
+
+// optsUTF8 says yes to both: names are bytes, whatever the client means by them.
+func (s *Session) optsUTF8(arg string) {
+	switch w := upper(strings.TrimSpace(arg)); w {
+	case "ON", "OFF":
+		s.reply(200, "UTF8 set to ", strings.ToLower(w))
+	default:
+		s.reply(501, "'OPTS UTF8' not understood")
+	}
+}
+
+func (s *Session) optsREST(arg string) {
+	w := upper(strings.TrimSpace(arg))
+	if s.user == "" || w != "RETR" && w != "STOR" {
+		s.reply(501, "'OPTS REST' not understood")
+		return
+	}
+	if w == "RETR" && s.view.AllowRetrieveRestart || w == "STOR" && s.view.AllowStoreRestart {
+		s.reply(200, "REST ", w, " allowed")
+		return
+	}
+	s.reply(451, "REST ", w, " not allowed")
+}

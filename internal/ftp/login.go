@@ -1,0 +1,208 @@
+package ftp
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"sallyport/internal/vfs"
+	"sallyport/ipc"
+)
+
+// maxUser is the longest user name in bytes.
+const maxUser = 256
+
+const textIncorrect = "Login incorrect."
+
+// user takes a name. The reply tells nothing about it.
+func user(s *Session, name string) {
+	switch {
+	case name == "":
+		s.reply(500, "USER: command requires a parameter")
+	case s.user != "" && name == s.user:
+		s.reply(230, "User ", name, " logged in")
+	case s.user != "":
+		s.reply(501, "Reauthentication not supported")
+	case len(name) > maxUser:
+		s.named = ""
+		s.reply(501, textIncorrect)
+	default:
+		s.named = name
+		s.reply(331, "Password required for ", name)
+	}
+}
+
+// pass asks authd for a verdict on the name and the password.
+func pass(s *Session, _ string) {
+	name := s.named
+	switch {
+	case s.user != "":
+		s.reply(503, "You are already logged in")
+		return
+	case name == "":
+		s.reply(503, "Login with USER first")
+		return
+	case len(s.secret) == 0 && !s.view.AllowEmpty:
+		s.reply(501, textIncorrect)
+		return
+	}
+	s.named = ""
+	s.flush()
+	r, ok := s.ask(&ipc.AuthRequest{User: name, Secret: s.secret, Method: "password"})
+	if !ok {
+		s.reply(421, textUnavailable)
+		s.leave("no verdict from authd")
+		return
+	}
+	s.verdict(name, r)
+}
+
+func (s *Session) verdict(name string, r *ipc.AuthReply) {
+	switch r.Verdict {
+	case ipc.VerdictOK:
+		s.enter(name)
+	case ipc.VerdictDenied:
+		s.deny(name, r.Text)
+	case ipc.VerdictUnavailable:
+		s.reply(421, textUnavailable)
+		s.leave("logins are unavailable")
+	case ipc.VerdictLast:
+		s.deny(name, r.Text)
+		s.leave("login attempts used up")
+	default:
+		s.deny(name, r.Text)
+		s.leave("login refused")
+	}
+}
+
+// deny answers a refused login, alike for every reason unless the
+// configuration has a text of its own.
+func (s *Session) deny(name, text string) {
+	if text == "" {
+		text = named(s.view.AccessDenyMsg, name)
+	}
+	if text == "" {
+		text = textIncorrect
+	}
+	s.reply(530, text)
+}
+
+// named puts the user's name into a configured text.
+func named(text, name string) string { return strings.ReplaceAll(text, "%u", name) }
+
+// enter takes the files channel that master has for a released login.
+func (s *Session) enter(name string) {
+	r, fds, ok := call[ipc.FilesChannel](s, ipc.TakeFiles{})
+	if !ok {
+		return
+	}
+	if r.Refused || len(fds) != 1 {
+		closeFDs(fds)
+		s.deny(name, r.Text)
+		s.leave("login refused by master")
+		return
+	}
+	files := ipc.New(fds[0], ipc.SessionFiles, ipc.Session)
+	if err := files.SetTimeout(filesTimeout); err != nil {
+		files.Close()
+		s.broken("files", err)
+		return
+	}
+	s.files = vfs.NewClient(files)
+	s.lane.SetState(ipc.SessionOpen)
+	s.notice.SetState(ipc.SessionOpen)
+	s.setAuth(nil)
+	s.user = name
+	s.in.setLimit(s.lineLimit())
+	home, err := vfs.Clean("/", r.Home)
+	if err != nil {
+		home = "/"
+	}
+	s.cwd, s.home = home, home
+	s.page.SetLoggedIn()
+	s.page.SetDir(home)
+	if t := named(s.view.AccessGrantMsg, name); t != "" {
+		s.reply(230, t)
+		return
+	}
+	s.reply(230, "User ", name, " logged in")
+}
+
+// How long a login waits: for authd to come back after it died, and for a
+// verdict in all. Master's login timeout is what ends it in the ordinary case.
+const (
+	authReturns = 5 * time.Second
+	authWait    = 5 * time.Minute
+)
+
+// ask gets a verdict. Where authd dies before it has answered the request is
+// repeated once, on the channel that master has for the next authd.
+func (s *Session) ask(q *ipc.AuthRequest) (*ipc.AuthReply, bool) {
+	end := time.Now().Add(authWait)
+	for range 2 {
+		if !s.haveAuth() {
+			return nil, false
+		}
+		c := s.auth
+		if err := c.Send(q); err != nil {
+			s.lostAuth(c)
+			continue
+		}
+		for s.auth == c && !s.over() {
+			m, err := c.TryRecv()
+			if r, ok := m.Body.(*ipc.AuthReply); ok && err == nil {
+				return r, true
+			}
+			switch {
+			case errors.Is(err, ipc.ErrAgain):
+				if w := s.await(0, c.FD(), pollIn, time.Until(end)); w == 0 || w&wakeHangup != 0 {
+					return nil, false
+				}
+			case errors.Is(err, io.EOF):
+				s.lostAuth(c)
+			default:
+				m.Close()
+				return nil, false
+			}
+		}
+	}
+	return nil, false
+}
+
+// haveAuth waits a moment for a channel to authd where there is none.
+func (s *Session) haveAuth() bool {
+	end := time.Now().Add(authReturns)
+	for s.auth == nil && !s.over() {
+		left := time.Until(end)
+		if left <= 0 || s.await(0, -1, 0, left)&wakeHangup != 0 {
+			return false
+		}
+	}
+	return !s.over()
+}
+
+// lostAuth drops c, unless master has replaced it already.
+func (s *Session) lostAuth(c *ipc.Conn) {
+	if s.auth == c {
+		s.setAuth(nil)
+	}
+}
+
+// setAuth replaces the channel to authd; once logged in nobody needs one.
+func (s *Session) setAuth(c *ipc.Conn) {
+	if s.auth != nil {
+		s.auth.Close()
+	}
+	if c != nil && s.user != "" {
+		c.Close()
+		c = nil
+	}
+	s.auth = c
+}
+
+// quit leaves.
+func quit(s *Session, _ string) {
+	s.reply(221, "Goodbye.")
+	s.leave("client QUIT")
+}

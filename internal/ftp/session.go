@@ -1,0 +1,215 @@
+package ftp
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sallyport/internal/policy"
+	"sallyport/internal/vfs"
+	"sallyport/ipc"
+	"sallyport/shm"
+)
+
+// Config is what a session is given. Serve closes all of it.
+type Config struct {
+	Assign  ipc.Assign
+	Control int       // the client's connection
+	Lane    *ipc.Conn // session's end of ipc.SessionLane
+	Notice  *ipc.Conn // session's end of ipc.SessionNotice
+	Auth    *ipc.Conn // session's end of ipc.SessionAuthd
+	View    policy.Session
+	Page    *shm.Page
+}
+
+// Session is the protocol state of one client.
+type Session struct {
+	table  *table
+	view   policy.Session
+	peer   netip.AddrPort
+	local  netip.AddrPort
+	lane   *ipc.Conn
+	notice *ipc.Conn
+	auth   *ipc.Conn // nil: authd is gone, a new channel may come
+	files  *vfs.Client
+	page   *shm.Page
+
+	ctl   conn
+	in    *reader
+	out   []byte
+	poll  [3]unix.PollFd
+	ts    unix.Timespec
+	eof   bool   // the client's sending side is closed
+	why   string // not empty: the session is over
+	calls pace
+	odd   pace
+	longs int // over-long lines in a row
+
+	named    string // USER, waiting for PASS
+	user     string // as the client named it; empty: not logged in
+	secret   []byte // PASS's argument, within the line
+	cwd      string
+	home     string
+	ascii    bool
+	rest     int64  // REST, for the next transfer
+	source   string // RNFR, for RNTO
+	facts    uint32 // of MLST and MLSD
+	onlyEPSV bool   // EPSV ALL
+
+	data dataLink
+	xfer transfer
+	buf  []byte // of transfers that are copied
+}
+
+// Bounds of a session.
+const (
+	preAuthLine  = 4 << 10  // bytes of a command line before login, at most
+	minLine      = 512      // and at any time, at least
+	maxDropped   = 64 << 10 // bytes of one over-long line before we hang up
+	maxLongs     = 3        // over-long lines in a row
+	laneTimeout  = 60 * time.Second
+	filesTimeout = vfs.CopyTime + 40*time.Second
+)
+
+// Serve serves a client until it leaves or has to leave. The error is one of
+// the session itself (a broken channel), not of its client.
+func Serve(c Config) error {
+	s, err := newSession(c)
+	if err != nil {
+		return err
+	}
+	if !c.Assign.Greeted {
+		s.reply(220, c.View.Ident)
+	}
+	for !s.over() {
+		s.turn()
+	}
+	s.close()
+	return nil
+}
+
+func newSession(c Config) (*Session, error) {
+	peer, err := netip.ParseAddrPort(c.Assign.Peer)
+	if err != nil {
+		return nil, fmt.Errorf("assign: peer %q: %w", c.Assign.Peer, err)
+	}
+	local, err := netip.ParseAddrPort(c.Assign.Local)
+	if err != nil {
+		return nil, fmt.Errorf("assign: local address %q: %w", c.Assign.Local, err)
+	}
+	ctl, err := newSock(c.Control)
+	if err != nil {
+		return nil, fmt.Errorf("control connection: %w", err)
+	}
+	for _, o := range [...]struct{ level, name int }{
+		{unix.IPPROTO_TCP, unix.TCP_NODELAY}, // a 226 does not wait for the 150's acknowledgement
+		{unix.SOL_SOCKET, unix.SO_OOBINLINE}, // the telnet Synch comes with urgent data
+	} {
+		if err := unix.SetsockoptInt(c.Control, o.level, o.name, 1); err != nil {
+			return nil, fmt.Errorf("control connection: %w", err)
+		}
+	}
+	s := &Session{
+		table: newTable(), view: c.View, peer: peer, local: local,
+		lane: c.Lane, notice: c.Notice, auth: c.Auth, page: c.Page,
+		ctl: ctl, facts: ipc.AllFacts, ascii: c.View.TransferMode != "binary",
+	}
+	s.data.fd = -1
+	s.in = newReader(min(s.lineLimit(), preAuthLine))
+	s.lane.SetState(ipc.SessionLogin)
+	s.notice.SetState(ipc.SessionLogin)
+	return s, s.lane.SetTimeout(laneTimeout)
+}
+
+func (s *Session) lineLimit() int { return max(int(s.view.CommandBufferSize), minLine) }
+
+// turn runs the commands that wait and then waits for the next.
+func (s *Session) turn() {
+	for !s.over() {
+		line, kind, ok := s.in.next()
+		if !ok {
+			break
+		}
+		s.dispatch(line, kind)
+	}
+	s.flush()
+	if s.over() {
+		return
+	}
+	s.page.SetIdle()
+	w := s.await(unix.POLLIN, -1, 0, forever)
+	if w&(wakeControl|wakeHangup) != 0 && !s.over() {
+		s.readControl()
+	}
+}
+
+// readControl takes what the client has sent.
+func (s *Session) readControl() {
+	if s.eof {
+		s.leave("read EOF from client")
+		return
+	}
+	n, err := s.ctl.Read(s.in.space())
+	switch {
+	case err == unix.EAGAIN:
+		return
+	case err == io.EOF && s.xfer.open: // the transfer in hand may end
+		s.eof = true
+		return
+	case err == io.EOF:
+		s.leave("read EOF from client")
+		return
+	case err != nil:
+		s.leave("read from client: " + err.Error())
+		return
+	}
+	s.in.fed(n)
+	s.out = append(s.out, s.in.answers...)
+	s.in.answers = s.in.answers[:0]
+	if s.in.tls {
+		s.foreign("TLS", "client sent a TLS handshake, disconnecting")
+	}
+	if s.in.dropped > maxDropped {
+		s.event(ipc.EventInvalidCommand, "endless line")
+		s.leave("endless command line")
+	}
+}
+
+// over tells whether the session has ended.
+func (s *Session) over() bool { return s.why != "" }
+
+// leave ends the session. The first reason counts.
+func (s *Session) leave(why string) {
+	if s.why == "" {
+		s.why = why
+	}
+}
+
+// broken ends the session because a channel failed: nothing can be served
+// without it.
+func (s *Session) broken(what string, err error) {
+	s.reply(421, textUnavailable)
+	s.leave(what + ": " + err.Error())
+}
+
+const textUnavailable = "Service not available, closing control connection"
+
+// close says good-bye to everybody.
+func (s *Session) close() {
+	s.lastWords()
+	_ = s.lane.TrySend(&ipc.Bye{Reason: clip(s.why, 256)})
+	s.dropLink()
+	s.ctl.shut()
+	s.ctl.close(false)
+	s.setAuth(nil)
+	if s.files != nil {
+		s.files.Close()
+	}
+	s.lane.Close()
+	s.notice.Close()
+}
+
+func clip(t string, n int) string { return t[:min(len(t), n)] }

@@ -1,0 +1,226 @@
+package ftp
+
+import (
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sallyport/internal/vfs"
+)
+
+// transfer is the one in hand: from the transfer command until its last reply.
+type transfer struct {
+	open   bool
+	verb   string
+	name   string    // as the client named it
+	done   int64     // bytes on the network
+	queued bool      // lines waited already when it began
+	looked bool      // and have been looked at
+	hungUp time.Time // when to give up a client that has closed its half; zero: it has not
+}
+
+// begin opens the books of a transfer command.
+func (s *Session) begin(verb, name string) {
+	s.xfer = transfer{open: true, verb: verb, name: name, queued: s.in.waits()}
+}
+
+const textAborted = "Transfer aborted. Data connection closed"
+
+// Ends of a transfer that are not the data connection's or the file's.
+var (
+	errAborted = errors.New("aborted by the client")
+	errStalled = errors.New("no byte moved")
+	errOver    = errors.New("the session is over")
+)
+
+// fileError is an error of reading or writing the file.
+type fileError struct{ errno unix.Errno }
+
+func (e *fileError) Error() string { return e.errno.Error() }
+
+func fileFailed(err error) error {
+	var n unix.Errno
+	if !errors.As(err, &n) {
+		n = unix.EIO
+	}
+	return &fileError{n}
+}
+
+// hangUpGrace is how long a client that has closed its half of the control
+// connection may still bring up the data connection of its last command.
+const hangUpGrace = 5 * time.Second
+
+// step lets a transfer breathe: it reads the control line and hears master, and
+// with block set it sleeps until descriptor fd (-1: none) is ready for events
+// or the transfer has stalled.
+func (s *Session) step(fd int, events int16, block bool) error {
+	if s.xfer.queued && !s.xfer.looked {
+		if s.xfer.looked = true; s.aborted() {
+			return errAborted
+		}
+	}
+	var timeout time.Duration
+	var end time.Time
+	if block {
+		timeout = forever
+		if t := s.view.TimeoutStalled; t > 0 {
+			end = time.Now().Add(time.Duration(t) * time.Second)
+		}
+	}
+	for {
+		if s.eof && fd < 0 && block && s.xfer.hungUp.IsZero() {
+			s.xfer.hungUp = time.Now().Add(hangUpGrace)
+		}
+		if until := s.xfer.hungUp; !until.IsZero() && fd < 0 && (end.IsZero() || until.Before(end)) {
+			end = until
+		}
+		if !end.IsZero() {
+			if timeout = time.Until(end); timeout <= 0 && end.Equal(s.xfer.hungUp) {
+				s.leave("read EOF from client")
+				return errOver
+			}
+			if timeout <= 0 {
+				return errStalled
+			}
+		}
+		w := s.await(s.controlEvents(), fd, events, timeout)
+		if s.over() {
+			return errOver
+		}
+		if w&wakeWritable != 0 {
+			s.tryFlush()
+		}
+		if w&wakeHangup != 0 {
+			s.leave("control connection broken during a transfer")
+			return errOver
+		}
+		if w&wakeControl != 0 {
+			if err := s.listenIn(); err != nil {
+				return err
+			}
+		}
+		if !block || w&wakeOther != 0 || w&wakeNotice != 0 {
+			return nil
+		}
+	}
+}
+
+// controlEvents is what to wait for on the control connection during a
+// transfer: bytes while there is room for them, beyond that only the urgent
+// data of a telnet Synch; and replies that wait to be taken.
+func (s *Session) controlEvents() int16 {
+	var ev int16
+	switch {
+	case s.eof:
+	case len(s.out) < outMax && len(s.in.space()) > 0:
+		ev = unix.POLLIN
+	default:
+		ev = unix.POLLPRI
+	}
+	if len(s.out) > 0 {
+		ev |= unix.POLLOUT
+	}
+	return ev
+}
+
+// listenIn reads the control line during a transfer.
+func (s *Session) listenIn() error {
+	if len(s.in.space()) == 0 { // urgent, and no room to read what it is
+		return errAborted
+	}
+	s.readControl()
+	switch {
+	case s.over():
+		return errOver
+	case s.aborted():
+		return errAborted
+	}
+	s.tryFlush()
+	return nil
+}
+
+// aborted looks at the lines that have come during a transfer. ABOR aborts it,
+// also behind other commands that wait, but not behind another transfer, which
+// it is meant for then. QUIT aborts it and STAT is answered where nothing waits
+// before them. All other lines wait, and ABOR and QUIT have their own replies
+// afterwards.
+func (s *Session) aborted() bool {
+	i := s.in.r
+	for {
+		line, kind, n := s.in.at(i)
+		if n == 0 {
+			return false
+		}
+		verb, arg := split(line)
+		c := s.table.find(verb)
+		first := i == s.in.r && !s.xfer.queued
+		switch {
+		case kind != lineGood || c == nil:
+		case c.verb == "ABOR" && len(arg) == 0, c.verb == "QUIT" && first:
+			return true
+		case c.verb == "STAT" && len(arg) == 0 && first:
+			s.in.next()
+			s.status()
+			i = s.in.r
+			continue
+		case c.flags&transfers != 0:
+			return false
+		}
+		i += n
+	}
+}
+
+// moved counts bytes on the network.
+func (s *Session) moved(n int64) {
+	s.xfer.done += n
+	s.page.AddBytes(n)
+}
+
+// finish closes the data connection and says how the transfer ended. out tells
+// that data went to the client.
+func (s *Session) finish(c conn, err error, out bool) {
+	s.page.EndTransfer(err == nil)
+	s.xfer.open = false
+	if err == nil && out {
+		c.shut()
+	}
+	c.close(err != nil)
+	var f *fileError
+	switch {
+	case err == nil:
+		s.reply(226, "Transfer complete")
+	case err == errOver:
+	case err == errStalled:
+		s.reply(426, textAborted)
+		s.reply(421, "Data transfer stalled, closing control connection")
+		s.leave("data transfer stalled")
+	case errors.As(err, &f):
+		s.reply(fileCode(f.errno), "Transfer aborted. ", fileText(f.errno))
+	default:
+		s.reply(426, textAborted)
+	}
+}
+
+// fileCode is the reply code for an error of the file's side.
+func fileCode(n unix.Errno) int {
+	switch n {
+	case unix.ENOSPC:
+		return 452
+	case unix.EDQUOT, unix.EFBIG:
+		return 552
+	case unix.ETIMEDOUT, unix.EHOSTUNREACH, unix.EHOSTDOWN, unix.ENETUNREACH, unix.ENETDOWN, unix.ESTALE:
+		return 450
+	}
+	return 451
+}
+
+func fileText(n unix.Errno) string {
+	if fileCode(n) == 450 {
+		return "Link to file server lost"
+	}
+	return vfs.ErrnoText(n)
+}
+
+// abor has nothing to abort: a transfer in hand has seen it before.
+func abor(s *Session, _ string) { s.reply(226, "Abort successful") }

@@ -1,0 +1,19 @@
+package vfs
+
+import (
+	"errors"
+	"time"
+)
+
+// Limits of a rename across file systems, which copies: a longer file is EFBIG,
+// a copy that takes longer ETIMEDOUT; in both cases nothing has changed.
+const (
+	CopyMax  = 1 << 30 // bytes
+	CopyTime = 20 * time.Second
+)
+
+// Breaches of the dialogue.
+var (
+	errNoDescriptor = errors.New("vfs: open was granted but no descriptor came")
+	errNoBatch      = errors.New("vfs: something else came instead of a part of a listing")
+)

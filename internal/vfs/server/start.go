@@ -1,0 +1,149 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sallyport/internal/vfs"
+)
+
+// Place is where a user has been put.
+type Place struct {
+	Root int    // O_PATH descriptor of the root; the caller owns it
+	Home string // start directory as the client sees it
+	Note string // for the log, where the start directory is not the home
+}
+
+// Enter resolves root and home, absolute paths of the host, with the rights of
+// the process, before it is confined. Symbolic links on the way are followed as
+// at a login. It fails if the root is no directory that can be entered or lies
+// on a kernel interface such as /proc.
+//
+// The start directory is the home if that lies in the root: by the real paths of
+// both, component by component, so that the home "/home/alice" does not lie in
+// the root "/home/al". Otherwise, and if the home is missing or cannot be
+// entered, it is "/". Enter changes the working directory, to "/" in the end.
+func Enter(root, home string) (Place, error) {
+	fd, err := openHost(root)
+	if err != nil {
+		return Place{Root: -1}, fmt.Errorf("root %q: %w", root, err)
+	}
+	p := Place{Root: fd, Home: "/"}
+	if err := checkRoot(fd); err != nil {
+		unix.Close(fd)
+		return Place{Root: -1}, fmt.Errorf("root %q: %w", root, err)
+	}
+	if at, err := locate(fd, home); err != nil {
+		p.Note = fmt.Sprintf("home %q: %v; starting in the root", home, err)
+	} else {
+		p.Home = at
+	}
+	if err := unix.Chdir("/"); err != nil {
+		unix.Close(fd)
+		return Place{Root: -1}, fmt.Errorf("change to /: %w", err)
+	}
+	return p, nil
+}
+
+// openHost opens a directory of the host for path resolution.
+func openHost(path string) (int, error) {
+	if !strings.HasPrefix(path, "/") {
+		return -1, errors.New("not an absolute path")
+	}
+	fd, err := openat2(unix.AT_FDCWD, path, unix.O_PATH|unix.O_DIRECTORY, 0, unix.RESOLVE_NO_MAGICLINKS)
+	if err == unix.ENOSYS {
+		return -1, errors.New("the kernel has no openat2 (it came with Linux 5.6)")
+	}
+	return fd, err
+}
+
+func checkRoot(fd int) error {
+	ok, err := ordinary(fd)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errors.New("lies on a file system that is an interface of the kernel")
+	}
+	return enterable(fd)
+}
+
+var errOutside = errors.New("outside of the root")
+
+// locate returns the virtual path of the home.
+func locate(root int, home string) (string, error) {
+	fd, err := openHost(home)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	if err := enterable(fd); err != nil {
+		return "", err
+	}
+	top, err := realPath(root)
+	if err != nil {
+		return "", err
+	}
+	full, err := realPath(fd)
+	if err != nil {
+		return "", err
+	}
+	at, ok := below(top, full)
+	if !ok || len(at) > vfs.MaxPath {
+		return "", errOutside
+	}
+	// The paths are only names; what counts is that the client gets there.
+	t, err := newTree(root)
+	if err != nil {
+		return "", err
+	}
+	st, err := t.stat(at, true)
+	if err != nil {
+		return "", err
+	}
+	var want unix.Stat_t
+	if err := unix.Fstat(fd, &want); err != nil {
+		return "", err
+	}
+	if !sameFile(&st, &want) {
+		return "", errOutside
+	}
+	return at, nil
+}
+
+// below returns the virtual path of the host path full in the root top.
+func below(top, full string) (string, bool) {
+	if top == "/" {
+		return full, true
+	}
+	rest, ok := strings.CutPrefix(full, top)
+	switch {
+	case !ok:
+		return "", false
+	case rest == "":
+		return "/", true
+	}
+	return rest, rest[0] == '/'
+}
+
+// realPath returns where an open directory is, links resolved: the kernel
+// knows the working directory without a look at /proc.
+func realPath(dir int) (string, error) {
+	if err := unix.Fchdir(dir); err != nil {
+		return "", err
+	}
+	var buf [unix.PathMax]byte
+	n, err := unix.Getcwd(buf[:])
+	if err != nil {
+		return "", err
+	}
+	p, _, _ := bytes.Cut(buf[:n], []byte{0})
+	if len(p) == 0 || p[0] != '/' { // "(unreachable)..."
+		return "", errOutside
+	}
+	return string(p), nil
+}

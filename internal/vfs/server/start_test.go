@@ -1,0 +1,60 @@
+package server
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestEnter(t *testing.T) {
+	dir, _ := jail(t)
+	mkdir(t, dir+"/home/al/sub")
+	mkdir(t, dir+"/home/alice")
+	write(t, dir+"/file", "")
+	symlink(t, dir+"/home", dir+"/h")
+	symlink(t, "alice", dir+"/home/link")
+	for _, x := range []struct {
+		root, home, want, note string
+	}{
+		{dir + "/home/al", dir + "/home/al", "/", ""},
+		{dir + "/home/al", dir + "/home/al/sub", "/sub", ""},
+		{dir + "/home/al", dir + "/home/alice", "/", "outside of the root"}, // not "/ice"
+		{dir + "/home", dir + "/home/alice", "/alice", ""},
+		{dir + "/h", dir + "/home/alice", "/alice", ""}, // the root is reached by a link
+		{dir + "/h/", dir + "/h/link/", "/alice", ""},   // and the home
+		{dir + "/home/../home/.", dir + "/home/al", "/al", ""},
+		{dir + "/home", dir + "/home/no", "/", "no such file"},
+		{dir + "/home", dir + "/file", "/", "not a directory"},
+		{dir + "/home", "", "/", "not an absolute path"},
+		{dir + "/home", "relative", "/", "not an absolute path"},
+		{dir + "/home", "/", "/", "outside of the root"},
+		{"/", dir + "/home", dir + "/home", ""},
+		{"/", dir + "/h", dir + "/home", ""},
+		{"/", "/", "/", ""},
+		{"/", dir + "/no", "/", "no such file"},
+	} {
+		p, err := Enter(x.root, x.home)
+		if err != nil {
+			t.Errorf("root %s: %v", x.root, err)
+			continue
+		}
+		unix.Close(p.Root)
+		if p.Home != x.want || !strings.Contains(p.Note, x.note) || (p.Note == "") != (x.note == "") {
+			t.Errorf("root %s home %s: %q, note %q", x.root, x.home, p.Home, p.Note)
+		}
+	}
+	for root, why := range map[string]string{
+		dir + "/no": "no such file", dir + "/file": "not a directory", "relative": "not an absolute path", "": "not an absolute path",
+		"/proc/self": "interface of the kernel", "/sys": "interface of the kernel", dir + "/file/x": "not a directory",
+	} {
+		p, err := Enter(root, "/")
+		if err == nil || !strings.Contains(err.Error(), why) || p.Root != -1 {
+			t.Errorf("root %q: %v", root, err)
+		}
+	}
+	if wd, err := os.Getwd(); err != nil || wd != "/" {
+		t.Errorf("working directory %q %v", wd, err)
+	}
+}

@@ -1,0 +1,136 @@
+package ipc
+
+// Master and session share two channels: a lane on which session asks and
+// master answers, one call at a time, and a notice channel on which master
+// tells. What session says is a claim; TRUST.md lists what master checks.
+
+// States of both master-session channels.
+const (
+	SessionIdle  State = 1 << iota // in the pool, no client yet
+	SessionLogin                   // a client, not logged in
+	SessionOpen                    // logged in
+)
+
+// Assign gives a session its only client. Descriptors: the client's socket, the
+// authd channel, the view of the configuration (policy.Session, see ReadBlob).
+type Assign struct {
+	Session  uint64 // id, unique while the service runs; it is in every log line
+	Peer     string `ipc:"64"` // address:port of the client, v4-mapped addresses as IPv4
+	Local    string `ipc:"64"` // address:port the client called
+	Host     string `ipc:"256"`
+	Class    string `ipc:"64"` // empty: none
+	Protocol string `ipc:"8"`  // "ftp"
+	Greeted  bool   // master has written the greeting
+}
+
+// Data brings the data connection that the last Passive or Connect call asked
+// for, or says why there is none. Descriptor: the connected socket.
+type Data struct {
+	Seq   uint32 // of the call it belongs to; another one is stale
+	Errno uint32 // 0: the socket came along
+}
+
+// End orders the session to send one last reply and to leave. Master kills it
+// two seconds later.
+type End struct {
+	Code uint16 // 421; 0: leave without a word
+	Text string `ipc:"512"`
+}
+
+// NewAuth replaces the authd channel after authd was restarted. Descriptor: it.
+type NewAuth struct{}
+
+// SessionNotice is the channel master -> session.
+var SessionNotice = newDialogue(&Dialogue{
+	Name: "master-session notice", Version: 1, States: []string{"idle", "login", "open"},
+	Rows: []Row{
+		{Kind: 1, From: Master, In: SessionIdle, FDs: 3, Body: Assign{}},
+		{Kind: 2, From: Master, In: SessionLogin | SessionOpen, FDs: 1, MayFD: true, Body: Data{}},
+		{Kind: 3, From: Master, In: AnyState, Body: End{}},
+		{Kind: 4, From: Master, In: SessionLogin | SessionOpen, FDs: 1, Body: NewAuth{}},
+	},
+})
+
+// Passive asks for a listener in the passive range. Any earlier listener,
+// pending connection or undelivered data connection of the session is closed.
+type Passive struct {
+	Extended bool // EPSV: Address is not needed
+}
+
+// Listening answers Passive and Active: where the listener is, or why not.
+type Listening struct {
+	Seq     uint32 // 0: refused
+	Errno   uint32
+	Address string `ipc:"64"` // for 227
+	Port    uint16
+	Refusal string `ipc:"64"` // policy, in words for the log: "address mismatch"
+}
+
+// Active names the target of PORT or EPRT. Master checks it and remembers it;
+// nothing is dialled before Connect. The answer is Listening with Seq or Refusal.
+type Active struct {
+	Target string `ipc:"64"` // address:port
+}
+
+// Connect starts the connection to the remembered target; the answer is Done,
+// the socket comes as Data.
+type Connect struct{}
+
+// CloseData forgets listener and target. The answer is Done.
+type CloseData struct{}
+
+// Done answers a call that has nothing else to say.
+type Done struct {
+	Errno uint32
+	Seq   uint32
+}
+
+// TakeFiles asks for the channel to the files process, after authd has released
+// a successful verdict; before that it is out of state.
+type TakeFiles struct{}
+
+// FilesChannel answers TakeFiles. Descriptor: the channel, unless refused.
+type FilesChannel struct {
+	Refused bool
+	Text    string `ipc:"512"` // for the client where refused: "530 ..." without code
+	User    string `ipc:"256"`
+	Home    string // working directory as the client sees it
+	View    []byte `ipc:"8192"` // reserved for a later view by user; empty
+}
+
+// Report tells master of an event of this client. No answer. Master believes it
+// of this session's address alone.
+type Report struct {
+	Event  string `ipc:"32"`  // one of the Event constants
+	Detail string `ipc:"256"` // escaped by master before any log
+}
+
+// Events a session may report.
+const (
+	EventBadProtocol      = "BadProtocol"      // HTTP, SMTP, SSH or TLS on the port
+	EventInvalidCommand   = "InvalidCommand"   // empty or over-long lines
+	EventUnhandledCommand = "UnhandledCommand" // a verb nobody knows
+	EventCommandRefused   = "CommandRefused"   // PORT to a foreign address and the like
+)
+
+// Bye says why the session is about to leave. No answer.
+type Bye struct {
+	Reason string `ipc:"256"`
+}
+
+// SessionLane is the channel session -> master, with its answers.
+var SessionLane = newDialogue(&Dialogue{
+	Name: "master-session", Version: 1, States: []string{"idle", "login", "open"},
+	Rows: []Row{
+		{Kind: 1, From: Session, In: SessionOpen, Body: Passive{}},
+		{Kind: 2, From: Session, In: SessionOpen, Body: Active{}},
+		{Kind: 3, From: Master, In: SessionOpen, Body: Listening{}},
+		{Kind: 4, From: Session, In: SessionOpen, Body: Connect{}},
+		{Kind: 5, From: Session, In: SessionOpen, Body: CloseData{}},
+		{Kind: 6, From: Master, In: SessionOpen, Body: Done{}},
+		{Kind: 7, From: Session, In: SessionLogin, Body: TakeFiles{}},
+		{Kind: 8, From: Master, In: SessionLogin, FDs: 1, MayFD: true, Body: FilesChannel{}},
+		{Kind: 9, From: Session, In: SessionLogin | SessionOpen, Body: Report{}},
+		{Kind: 10, From: Session, In: SessionLogin | SessionOpen, Body: Bye{}},
+	},
+})

@@ -1,0 +1,172 @@
+package ipc
+
+// session-files: session asks, files decides and passes open descriptors. One
+// call at a time. Paths are absolute paths as the client sees them, bytes as
+// they are, at most 4096; files cleans them again. Errno is 0 or a Linux errno;
+// Denied is 0 or a rule's refusal.
+
+// Refusals of the rules, beyond what the kernel says.
+const (
+	DeniedNo         uint8 = iota
+	DeniedOverwrite        // allow_overwrite is off and the file exists
+	DeniedAppend           // allow_store_restart is off
+	DeniedRestart          // allow_retrieve_restart is off
+	DeniedNotRegular       // no regular file
+	DeniedOffset           // REST beyond the end of the file
+	DeniedUnique           // STOU found no free name
+	DeniedRule             // an access rule (later)
+)
+
+// FileInfo is what a client may know of a file.
+type FileInfo struct {
+	Path   string
+	Mode   uint32 // st_mode
+	Size   int64
+	Mtime  int64 // seconds, UTC
+	UID    uint32
+	GID    uint32
+	Device uint64
+	Inode  uint64
+	Links  uint32
+}
+
+// Stat asks about one path; the answer is StatReply.
+type Stat struct {
+	Path   string
+	Follow bool // follow a final symlink
+}
+
+// StatReply answers Stat.
+type StatReply struct {
+	Errno  uint32
+	Denied uint8
+	Info   FileInfo
+}
+
+// ChangeDir checks that a directory may be entered; the answer is PathReply
+// with the path to show.
+type ChangeDir struct {
+	Path string
+}
+
+// PathReply answers whatever yields a path or nothing.
+type PathReply struct {
+	Errno  uint32
+	Denied uint8
+	Path   string
+}
+
+// OpenRead opens a regular file for RETR; the answer is OpenReply.
+type OpenRead struct {
+	Path   string
+	Offset int64 // REST; files checks it against the size, session seeks
+}
+
+// How OpenWrite opens.
+const (
+	WriteStore  uint8 = iota // STOR: create or replace; session truncates once data flows
+	WriteResume              // REST n, STOR: keep what lies before Offset
+	WriteAppend              // APPE: O_APPEND
+	WriteUnique              // STOU: a new name in the directory Path
+)
+
+// OpenWrite opens a regular file for an upload; the answer is OpenReply.
+type OpenWrite struct {
+	Path   string
+	How    uint8
+	Offset int64
+}
+
+// OpenReply answers OpenRead and OpenWrite. Descriptor: exactly O_RDONLY or
+// O_WRONLY (O_APPEND for WriteAppend), unless refused.
+type OpenReply struct {
+	Errno   uint32
+	Denied  uint8
+	Path    string // the name chosen, for WriteUnique
+	Size    int64
+	Created bool
+}
+
+// Mkdir makes a directory; the answer is PathReply.
+type Mkdir struct{ Path string }
+
+// Rmdir removes an empty directory; the answer is PathReply.
+type Rmdir struct{ Path string }
+
+// Remove removes what is no directory; the answer is PathReply.
+type Remove struct{ Path string }
+
+// Rename moves a file or directory; the answer is PathReply.
+type Rename struct{ From, To string }
+
+// Forms of a listing.
+const (
+	FormList  uint8 = iota // ls -l lines
+	FormNames              // NLST
+	FormMLSD               // RFC 3659 facts
+	FormMLST               // one object, named as asked
+)
+
+// List starts a listing. Options are the letters of LIST's "-" words, for
+// FormList and FormNames; Path may hold a glob there. Facts is a mask of the
+// Fact constants. The answer is ListBatch; ListNext fetches the following ones.
+type List struct {
+	Path    string
+	Shown   string // how the client named it, for MLST and NLST
+	Form    uint8
+	Options string `ipc:"64"`
+	Facts   uint32
+}
+
+// Facts of MLST and MLSD.
+const (
+	FactModify uint32 = 1 << iota
+	FactPerm
+	FactSize
+	FactType
+	FactUnique
+	FactUnixGroup
+	FactUnixGroupName
+	FactUnixMode
+	FactUnixOwner
+	FactUnixOwnerName
+	AllFacts = 1<<iota - 1
+)
+
+// ListNext asks for the next batch of the listing in hand; the answer is
+// ListBatch. A new List or ListClose ends it.
+type ListNext struct{}
+
+// ListClose ends the listing in hand; the answer is an empty ListBatch.
+type ListClose struct{}
+
+// ListBatch is a part of a listing: whole lines, ready for the wire, CRLF.
+type ListBatch struct {
+	Errno  uint32
+	Denied uint8
+	Lines  []byte `ipc:"61440"`
+	Count  uint32 // lines
+	More   bool
+}
+
+// SessionFiles is the file channel of one session.
+var SessionFiles = newDialogue(&Dialogue{
+	Name: "session-files", Version: 1, States: []string{"serving"},
+	Rows: []Row{
+		{Kind: 1, From: Session, In: 1, Body: Stat{}},
+		{Kind: 2, From: Files, In: 1, Body: StatReply{}},
+		{Kind: 3, From: Session, In: 1, Body: ChangeDir{}},
+		{Kind: 4, From: Files, In: 1, Body: PathReply{}},
+		{Kind: 5, From: Session, In: 1, Body: OpenRead{}},
+		{Kind: 6, From: Session, In: 1, Body: OpenWrite{}},
+		{Kind: 7, From: Files, In: 1, FDs: 1, MayFD: true, Body: OpenReply{}},
+		{Kind: 8, From: Session, In: 1, Body: Mkdir{}},
+		{Kind: 9, From: Session, In: 1, Body: Rmdir{}},
+		{Kind: 10, From: Session, In: 1, Body: Remove{}},
+		{Kind: 11, From: Session, In: 1, Body: Rename{}},
+		{Kind: 12, From: Session, In: 1, Body: List{}},
+		{Kind: 13, From: Session, In: 1, Body: ListNext{}},
+		{Kind: 14, From: Session, In: 1, Body: ListClose{}},
+		{Kind: 15, From: Files, In: 1, Body: ListBatch{}},
+	},
+})

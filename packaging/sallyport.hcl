@@ -1,0 +1,59 @@
+# /etc/sallyport/sallyport.hcl - the Sallyport FTP server; see sallyport.hcl(5)
+#
+#   ftpdctl config check            is this file right?
+#   ftpdctl config show --defaults  what does it come to, defaults included?
+#   systemctl reload sallyport      apply it to new sessions; an error changes nothing
+#
+# What is not set has a safe default: with every line below commented out, the
+# users of this system log in with their passwords and see their home directories.
+# FTP as such is not encrypted: passwords and files can be read on the way.
+
+# The words of the 220 greeting. It names neither program nor version.
+#ident = "FTP server ready"
+
+# Under systemd, sallyport-ftp.socket hands down the socket named "ftp", and this
+# address is not bound. To listen elsewhere, change the socket unit by
+# "systemctl edit sallyport-ftp.socket".
+listener "ftp" {
+  protocol = "ftp"
+  address  = ["[::]:21"]
+}
+
+# Ports for passive data connections: open the same in the firewall. Behind NAT,
+# address is the public IP address.
+#passive {
+#  ports   = "49152-51151"
+#  address = "192.0.2.10"
+#}
+
+# Who may log in: first the users file, if one is named, then the system through
+# PAM (/etc/pam.d/sallyport). "*": where this source says no, nobody else is asked.
+# Accounts of a users file are made by
+#   ftpdctl passwd add NAME --uid N --gid N --home DIR
+#auth {
+#  order = ["file", "pam*"]
+#  file {
+#    users = "/etc/sallyport/users"
+#  }
+#}
+
+# The directory a user cannot leave: the first block that fits. "~" is the home.
+#root "/srv/www" { group = ["webmasters"] }
+root "~" {}
+
+# May a user overwrite files, and go on with an upload that broke off?
+#allow_overwrite     = true
+#allow_store_restart = true
+
+max {
+  instances       = 500     # clients at once
+  connection_rate = "100/1s"
+  login_attempts  = 3
+  connections_per_host { count = 50 }
+}
+
+timeout {
+  login   = "60s"
+  idle    = "10m"
+  stalled = "10m"           # a transfer in which no byte moves
+}

@@ -1,0 +1,4 @@
+package attack
+
+// Arch is what only this architecture has.
+var Arch []Attempt
