@@ -90,11 +90,24 @@ type NamesReply struct {
 	Groups []string `ipc:"256"`
 }
 
+// IDsRequest asks for the gids of group names. A name without one comes back as
+// -1.
+type IDsRequest struct {
+	Groups []string `ipc:"16"`
+}
+
+// IDsReply answers IDsRequest, in its order.
+type IDsReply struct {
+	GIDs []int64 `ipc:"16"`
+}
+
 // FilesAuthd is the look-up channel of one files process.
 var FilesAuthd = newDialogue(&Dialogue{
-	Name: "files-authd", Version: 1, States: []string{"serving"},
+	Name: "files-authd", Version: 2, States: []string{"serving"},
 	Rows: []Row{
 		{Kind: 1, From: Files, In: 1, Body: NamesRequest{}},
 		{Kind: 2, From: Authd, In: 1, Body: NamesReply{}},
+		{Kind: 3, From: Files, In: 1, Body: IDsRequest{}},
+		{Kind: 4, From: Authd, In: 1, Body: IDsReply{}},
 	},
 })

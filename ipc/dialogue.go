@@ -26,9 +26,10 @@ const (
 	Hash
 	Pam
 	Netd
+	Owner
 )
 
-var roleNames = [...]string{"?", "master", "authd", "session", "files", "hash", "pam", "netd"}
+var roleNames = [...]string{"?", "master", "authd", "session", "files", "hash", "pam", "netd", "owner"}
 
 // String returns the process's name as the logs show it.
 func (r Role) String() string {

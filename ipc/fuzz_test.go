@@ -21,6 +21,8 @@ func FuzzMasterFiles(f *testing.F)   { fuzzDialogue(f, MasterFiles) }
 func FuzzAuthdHash(f *testing.F)     { fuzzDialogue(f, AuthdHash) }
 func FuzzAuthdPam(f *testing.F)      { fuzzDialogue(f, AuthdPam) }
 func FuzzFilesAuthd(f *testing.F)    { fuzzDialogue(f, FilesAuthd) }
+func FuzzMasterNetd(f *testing.F)    { fuzzDialogue(f, MasterNetd) }
+func FuzzMasterOwner(f *testing.F)   { fuzzDialogue(f, MasterOwner) }
 
 func fuzzDialogue(f *testing.F, d *Dialogue) {
 	for _, r := range d.Rows {

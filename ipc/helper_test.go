@@ -16,6 +16,7 @@ import (
 // dialogues are all there are; table_test.go proves it from the source.
 var dialogues = []*Dialogue{
 	SessionLane, SessionNotice, SessionAuthd, SessionFiles, MasterAuthd, MasterFiles, AuthdHash, AuthdPam, FilesAuthd,
+	MasterNetd, MasterOwner,
 }
 
 // ends are the processes at the two ends of a dialogue.
@@ -29,6 +30,8 @@ var ends = map[*Dialogue][2]Role{
 	AuthdHash:     {Authd, Hash},
 	AuthdPam:      {Authd, Pam},
 	FilesAuthd:    {Files, Authd},
+	MasterNetd:    {Master, Netd},
+	MasterOwner:   {Master, Owner},
 }
 
 func other(d *Dialogue, r Role) Role {

@@ -30,6 +30,8 @@ type Attach struct {
 	Class    string `ipc:"64"`
 	Protocol string `ipc:"8"`
 	Failed   uint32 // attempts already failed (authd was restarted)
+	TLS      string `ipc:"256"` // name of the policy.TLSHost; "" for none
+	Open     bool   // logged in: the channel is for signatures alone
 }
 
 // Detach says that a session is gone: its work is cancelled, its PAM session
@@ -49,8 +51,11 @@ type LoginReport struct {
 	GroupNames []string `ipc:"1024"` // of primary and supplementary, for selectors
 	Home       string
 	Shell      string `ipc:"1024"`
-	Source     string `ipc:"16"` // "file" "unix" "pam"
-	Profile    string `ipc:"64"` // reserved
+	Source     string `ipc:"16"`  // "file" "unix" "pam"
+	Method     string `ipc:"16"`  // of the AuthRequest
+	Named      string `ipc:"256"` // what the client named, where it is an alias
+	Anonymous  uint32 // id of the policy.Anonymous whose directory and settings it gets; 0: none
+	Email      string `ipc:"256"` // what an anonymous client gave as its password
 }
 
 // LoginOutcome answers LoginReport: what the verdict will be.
@@ -70,6 +75,52 @@ type LoginFailed struct {
 	Source  string `ipc:"16"`
 	Failed  uint32 // attempts failed on this connection, this one included
 	Last    bool
+}
+
+// Rehost changes the facts of Attach: the session has chosen another host by
+// name, or a proxy has told where it comes from. A name that waits for its
+// password is forgotten, failures are not. The answer is Rehosted; the session
+// hears of the change after it.
+type Rehost struct {
+	Session uint64
+	Peer    string `ipc:"64"`
+	Local   string `ipc:"64"`
+	Host    string `ipc:"256"`
+	Class   string `ipc:"64"`
+	TLS     string `ipc:"256"` // name of the policy.TLSHost
+}
+
+// Rehosted answers Rehost.
+type Rehosted struct {
+	Session uint64
+}
+
+// DataMade says that master has given the session a data connection: it may ask
+// for one more signature.
+type DataMade struct {
+	Session uint64
+}
+
+// AuthdEvent is an event of a session's client that authd has seen: for the log
+// and (later) for bans.
+type AuthdEvent struct {
+	Session uint64
+	Event   string `ipc:"32"`  // "SignerAbuse" "RootLogin" "UnknownUser" ...
+	Detail  string `ipc:"256"` // no client bytes
+}
+
+// Expiring lists the certificates that authd serves, at every change and once a
+// day, for `ftpdctl status` and the log.
+type Expiring struct {
+	Certificates []CertificateInfo `ipc:"256"`
+}
+
+// CertificateInfo is what may be told of a certificate.
+type CertificateInfo struct {
+	File     string `ipc:"1024"`
+	Subject  string `ipc:"256"`
+	NotAfter int64  // Unix seconds
+	Self     bool   // self-signed
 }
 
 // Released says that a success has been told to the session.
@@ -114,7 +165,7 @@ type Pong struct{}
 
 // MasterAuthd is asynchronous in both directions.
 var MasterAuthd = newDialogue(&Dialogue{
-	Name: "master-authd", Version: 1, States: []string{"starting", "serving"},
+	Name: "master-authd", Version: 2, States: []string{"starting", "serving"},
 	Rows: []Row{
 		{Kind: 1, From: Master, In: AnyState, FDs: 1, Body: AuthdConfig{}},
 		{Kind: 2, From: Authd, In: AnyState, Body: AuthdReady{}},
@@ -132,5 +183,10 @@ var MasterAuthd = newDialogue(&Dialogue{
 		{Kind: 14, From: Authd, In: AnyState, Body: AuthdLog{}},
 		{Kind: 15, From: Master, In: AnyState, Body: Ping{}},
 		{Kind: 16, From: Authd, In: AnyState, Body: Pong{}},
+		{Kind: 17, From: Master, In: AuthdServing, Body: Rehost{}},
+		{Kind: 18, From: Authd, In: AuthdServing, Body: Rehosted{}},
+		{Kind: 19, From: Master, In: AuthdServing, Body: DataMade{}},
+		{Kind: 20, From: Authd, In: AuthdServing, Body: AuthdEvent{}},
+		{Kind: 21, From: Authd, In: AnyState, Body: Expiring{}},
 	},
 })

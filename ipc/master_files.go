@@ -9,11 +9,15 @@ const (
 // FilesStart is the first message: whose files, below which root. files
 // resolves the root with the user's own rights.
 type FilesStart struct {
-	Session uint64
-	User    string `ipc:"256"`
-	Root    string // absolute, "~" and variables already expanded; "/" is no jail
-	Home    string // absolute host path; the start directory if it lies in the root
-	Sandbox string `ipc:"8"` // "enforce" "log" "off"
+	Session     uint64
+	User        string `ipc:"256"`
+	Root        string // absolute, "~" and variables already expanded; "/" is no jail
+	Home        string // absolute host path; the start directory if it lies in the root
+	Sandbox     string `ipc:"8"` // "enforce" "log" "off"
+	Chdir       string // start directory, absolute or relative to Home; "" for none. One that cannot be entered: Home
+	MaxStore    int64  // bytes a file may grow to by an upload; 0: no limit
+	MaxRetrieve int64  // bytes of a file that may be fetched; 0: no limit
+	LinksInRoot bool   // components of the root may be symbolic links
 }
 
 // FilesReady answers FilesStart.
@@ -29,7 +33,7 @@ type FilesRefused struct {
 
 // MasterFiles is the channel of one files process.
 var MasterFiles = newDialogue(&Dialogue{
-	Name: "master-files", Version: 1, States: []string{"starting", "serving"},
+	Name: "master-files", Version: 2, States: []string{"starting", "serving"},
 	Rows: []Row{
 		{Kind: 1, From: Master, In: FilesStarting, Body: FilesStart{}},
 		{Kind: 2, From: Files, In: FilesStarting, Body: FilesReady{}},

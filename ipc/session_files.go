@@ -15,6 +15,11 @@ const (
 	DeniedOffset           // REST beyond the end of the file
 	DeniedUnique           // STOU found no free name
 	DeniedRule             // an access rule (later)
+	DeniedHidden           // hidden_stores: the temporary file exists already
+	DeniedHiddenRest       // hidden_stores and REST
+	DeniedSize             // max.retrieve_file_size or max.store_file_size
+	DeniedDigest           // a digest of more than digest.max_size, or of a special file
+	DeniedMember           // SITE CHGRP: the user is no member of the group
 )
 
 // FileInfo is what a client may know of a file.
@@ -60,6 +65,7 @@ type PathReply struct {
 type OpenRead struct {
 	Path   string
 	Offset int64 // REST; files checks it against the size, session seeks
+	Digest bool  // to be digested, not sent
 }
 
 // How OpenWrite opens.
@@ -85,6 +91,82 @@ type OpenReply struct {
 	Path    string // the name chosen, for WriteUnique
 	Size    int64
 	Created bool
+	Hidden  bool   // the descriptor is of a temporary file that Finish renames
+	Most    int64  // size the file may grow to; 0: no limit
+	Upload  uint32 // for Finish; 0: of a read
+}
+
+// Finish settles an upload, after the session has closed its descriptor or
+// given up: files looks at its own duplicate and believes its own fstat. The
+// answer is FinishReply. An upload that is never finished (the session died) is
+// settled as a failed one.
+type Finish struct {
+	Upload uint32
+	Whole  bool // all of it came
+}
+
+// FinishReply answers Finish.
+type FinishReply struct {
+	Errno   uint32 // of the rename of a hidden upload, or of fsync
+	Denied  uint8  // DeniedSize: it had grown beyond Most and was removed or truncated
+	Size    int64
+	Removed bool // a failed upload that delete_aborted_stores took away
+}
+
+// SetMode changes the permissions of a file or directory (SITE CHMOD, MFF); the
+// answer is PathReply.
+type SetMode struct {
+	Path     string
+	Mode     uint32 // permission bits, where Symbolic is empty
+	Symbolic string `ipc:"64"` // "u+rw,g-x"
+}
+
+// SetGroup gives a file or directory to a group (SITE CHGRP, MFF): a name, or a
+// number; the answer is PathReply.
+type SetGroup struct {
+	Path  string
+	Group string `ipc:"256"`
+}
+
+// SetTimes changes times (MFMT, MFF, SITE UTIME), seconds of UTC; the answer is
+// PathReply.
+type SetTimes struct {
+	Path      string
+	Mtime     int64
+	Atime     int64
+	KeepAtime bool
+}
+
+// Symlink makes a symbolic link at Path (SITE SYMLINK). Target is kept as it
+// is: it resolves within the root whenever it is followed. The answer is
+// PathReply.
+type Symlink struct {
+	Target string
+	Path   string
+}
+
+// MakeTree makes a directory and those above it that are missing (SITE MKDIR);
+// the answer is PathReply.
+type MakeTree struct{ Path string }
+
+// RemoveTree removes a directory with all that is in it (SITE RMDIR), in
+// bounded time: EAGAIN asks to call again. The answer is PathReply.
+type RemoveTree struct{ Path string }
+
+// Copy copies a regular file (SITE COPY, CPTO), in pieces of bounded time:
+// EAGAIN asks to call again with the same paths, any other call gives it up. The
+// answer is PathReply.
+type Copy struct{ From, To string }
+
+// Space asks how much room there is below Path (AVBL); the answer is SpaceReply.
+type Space struct{ Path string }
+
+// SpaceReply answers Space.
+type SpaceReply struct {
+	Errno  uint32
+	Denied uint8
+	Free   uint64 // bytes that the user may still write
+	Total  uint64
 }
 
 // Mkdir makes a directory; the answer is PathReply.
@@ -151,7 +233,7 @@ type ListBatch struct {
 
 // SessionFiles is the file channel of one session.
 var SessionFiles = newDialogue(&Dialogue{
-	Name: "session-files", Version: 1, States: []string{"serving"},
+	Name: "session-files", Version: 2, States: []string{"serving"},
 	Rows: []Row{
 		{Kind: 1, From: Session, In: 1, Body: Stat{}},
 		{Kind: 2, From: Files, In: 1, Body: StatReply{}},
@@ -168,5 +250,16 @@ var SessionFiles = newDialogue(&Dialogue{
 		{Kind: 13, From: Session, In: 1, Body: ListNext{}},
 		{Kind: 14, From: Session, In: 1, Body: ListClose{}},
 		{Kind: 15, From: Files, In: 1, Body: ListBatch{}},
+		{Kind: 16, From: Session, In: 1, Body: Finish{}},
+		{Kind: 17, From: Files, In: 1, Body: FinishReply{}},
+		{Kind: 18, From: Session, In: 1, Body: SetMode{}},
+		{Kind: 19, From: Session, In: 1, Body: SetGroup{}},
+		{Kind: 20, From: Session, In: 1, Body: SetTimes{}},
+		{Kind: 21, From: Session, In: 1, Body: Symlink{}},
+		{Kind: 22, From: Session, In: 1, Body: MakeTree{}},
+		{Kind: 23, From: Session, In: 1, Body: RemoveTree{}},
+		{Kind: 24, From: Session, In: 1, Body: Copy{}},
+		{Kind: 25, From: Session, In: 1, Body: Space{}},
+		{Kind: 26, From: Files, In: 1, Body: SpaceReply{}},
 	},
 })

@@ -103,8 +103,8 @@ func (m *master) welcome(l *listener, fd int, peer netip.AddrPort) {
 		return
 	}
 	host, class, set := m.decide(peer.Addr(), local)
-	if n := set.MaxConnectionsPerHost.Count; n > 0 && m.census.byHost[hostKey{host, peer.Addr()}] >= n {
-		sendNow(fd, perHostText(set.MaxConnectionsPerHost))
+	if n := set.Max.ConnectionsPerHost.Count; n > 0 && m.census.byHost[hostKey{host, peer.Addr()}] >= n {
+		sendNow(fd, perHostText(set.Max.ConnectionsPerHost))
 		unix.Close(fd)
 		m.refusals.note(m, refusedHost, "", peer)
 		return

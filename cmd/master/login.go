@@ -171,7 +171,12 @@ func (m *master) openSession(s *session) {
 		m.answer(s, &ipc.FilesChannel{Refused: true, Text: "Login incorrect."})
 		return
 	}
-	m.answer(s, &ipc.FilesChannel{User: q.User, Home: f.home}, f.lane)
+	view, err := s.c.gen.sessionView(s.c.set)
+	if err != nil {
+		m.sever(s, err.Error())
+		return
+	}
+	m.answer(s, &ipc.FilesChannel{User: q.User, Home: f.home}, f.lane, view)
 	unix.Close(f.lane)
 	f.lane = -1
 	s.lane.SetState(ipc.SessionOpen)

@@ -84,7 +84,7 @@ func TestEverythingSetsEveryKey(t *testing.T) {
 		{"Passive", a.Passive, b.Passive},
 		{"FileRule", a.Auth.FileRule, b.Auth.FileRule},
 		{"Control", empty.Global.Control, p.Global.Control},
-		{"Limit", a.MaxConnectionsPerHost, b.MaxConnectionsPerHost},
+		{"Limit", a.Max.ConnectionsPerHost, b.Max.ConnectionsPerHost},
 	} {
 		x, y := reflect.ValueOf(v.a), reflect.ValueOf(v.b)
 		for i := range x.NumField() {

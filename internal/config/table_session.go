@@ -166,12 +166,12 @@ func limitKeys() []*Key {
 			Path: "max.connections_per_host", Type: count(1, 1<<20, true), In: anywhere, Default: `"none"`, Example: "10", Also: "max.connections_per_host.count", Directive: "MaxConnectionsPerHost",
 			Doc:  "Connections of one client address to a host, logged in or not; one more gets 530 instead of the greeting.",
 			More: "With words of its own it is written as a block: connections_per_host { count = 10  message = \"...\" }, one argument a line.",
-			at:   func(c *scope) any { return &c.s.MaxConnectionsPerHost.Count },
+			at:   func(c *scope) any { return &c.s.Max.ConnectionsPerHost.Count },
 		},
 		{
 			Path: "max.connections_per_host.message", Type: text(400), In: anywhere, Default: `""`, Example: `"No more than %m, please"`,
 			Doc: "Text of the refusal, after 530; %m is the count. Empty: the usual one.",
-			at:  func(c *scope) any { return &c.s.MaxConnectionsPerHost.Message },
+			at:  func(c *scope) any { return &c.s.Max.ConnectionsPerHost.Message },
 		},
 		{
 			Path: "max.login_attempts", Type: count(1, 1000, true), In: anywhere, Default: "3", Example: "5", Directive: "MaxLoginAttempts",

@@ -370,8 +370,14 @@ func (w *world) takeFiles() {
 			w.t.Errorf("files: %v", err)
 		}
 	}()
-	w.answer(ipc.FilesChannel{User: "ann", Home: "/"}, b)
+	view, err := ipc.SealBlob("session", &w.o.View)
+	if err != nil {
+		w.t.Error(err)
+		return
+	}
+	w.answer(ipc.FilesChannel{User: "ann", Home: "/"}, b, view)
 	unix.Close(b)
+	unix.Close(view)
 	w.lane.SetState(ipc.SessionOpen)
 	w.notice.SetState(ipc.SessionOpen)
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"sallyport/internal/vfs"
 	"sallyport/ipc"
 )
@@ -97,13 +99,20 @@ func (s *Session) enter(name string) {
 	if !ok {
 		return
 	}
-	if r.Refused || len(fds) != 1 {
+	if r.Refused || len(fds) != 2 {
 		closeFDs(fds)
 		s.deny(name, r.Text)
 		s.leave("login refused by master")
 		return
 	}
 	files := ipc.New(fds[0], ipc.SessionFiles, ipc.Session)
+	err := ipc.ReadBlob(fds[1], &s.view)
+	_ = unix.Close(fds[1])
+	if err != nil {
+		files.Close()
+		s.broken("view", err)
+		return
+	}
 	if err := files.SetTimeout(filesTimeout); err != nil {
 		files.Close()
 		s.broken("files", err)

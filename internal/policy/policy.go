@@ -60,9 +60,10 @@ type ControlRule struct {
 
 // Listener is one socket address family of the file.
 type Listener struct {
-	Label    string // = FileDescriptorName= of the systemd socket it adopts
-	Protocol string // "ftp", later "sftp"
-	TLS      string // "", "implicit"
+	Label    string   // = FileDescriptorName= of the systemd socket it adopts
+	Protocol string   // "ftp", later "sftp"
+	TLS      string   // "", "implicit"
+	Proxy    []string // prefixes whose PROXY header is believed, and demanded; empty: none is read
 	Address  []string
 }
 
@@ -88,10 +89,13 @@ type AddressItem struct {
 // Host is a virtual host with its settings for each class.
 type Host struct {
 	Name    string
-	Names   []string // HOST, SNI (later)
+	Names   []string // HOST and SNI: names, or "*.example.org" for one label more
 	Address []string // local addresses that choose it; empty for the default host
 	Base    Settings // for sessions without a class
 	ByClass []ClassSettings
+
+	// Certificates and client verification: one TLS identity a host, whatever the class.
+	TLS TLSHost
 }
 
 // ClassSettings is Host.Base with the `when` blocks of one class applied.
@@ -116,14 +120,24 @@ type Settings struct {
 	Files   Files
 	Auth    AuthHost
 
-	MaxConnectionsPerHost Limit
-	TimeoutLogin          uint32 // seconds
-	TimeoutIdle           uint32
-	TimeoutStalled        uint32
-	Passive               Passive
-	AllowForeignAddress   bool
-	Roots                 []Root
-	MinUID                uint32
+	Max                 Clients
+	TimeoutLogin        uint32 // seconds
+	TimeoutIdle         uint32
+	TimeoutStalled      uint32
+	TimeoutNoTransfer   uint32
+	TimeoutSession      []TimeoutFor // the first that fits
+	Passive             Passive
+	AllowForeignAddress bool
+	Roots               []Root
+	AllowRootSymlinks   bool     // a component of the root may be a symbolic link
+	Chdir               []Choice // default_chdir: start directory below the home, the first that fits
+	CreateHome          CreateHome
+	StoreSizes          []SizeFor   // max.store_file_size
+	RetrieveSizes       []SizeFor   // max.retrieve_file_size
+	Rates               []RateFor   // transfer_rate
+	Anonymous           []Anonymous // logins without a password, and guest accounts
+	Log                 Log
+	MinUID              uint32
 }
 
 // Limit is a count with the words of its refusal (%m is the count).
@@ -134,8 +148,10 @@ type Limit struct {
 
 // Passive is the range of passive ports and the address 227 shows.
 type Passive struct {
-	Min, Max uint16 // 0: the kernel's ephemeral range
-	Address  string // IP address; "" or "local": the control connection's
+	Min, Max uint16        // 0: the kernel's ephemeral range
+	Address  string        // IP address or a name that netd looks up; "" or "local": the control connection's
+	Local    []AddressItem // clients that are shown the control connection's address all the same
+	Extended bool          // EPSV and EPRT only
 }
 
 // Root is one `root` block: the path and who gets it. The first that fits.
@@ -156,74 +172,4 @@ type Selector struct {
 type Item struct {
 	Not  bool
 	Name string // "*" fits every name
-}
-
-// Session is the view of a session worker: constant size, no secret.
-type Session struct {
-	Ident                string // text of the 220 greeting
-	ServerName           string // in STAT
-	Admin                string // in HELP
-	TransferMode         string // "ascii" "binary": the TYPE a session starts with
-	AllowStoreRestart    bool   // for OPTS REST and FEAT; files enforces it
-	AllowRetrieveRestart bool
-	TimeoutLogin         uint32 // seconds, for texts; master enforces them
-	TimeoutIdle          uint32
-	TimeoutStalled       uint32 // how long a data connection may take to come up or to move a byte
-	CommandBufferSize    uint32 // longest command line in bytes
-	MaxPasswordSize      uint32
-	Sandbox              string
-	AccessGrantMsg       string
-	AccessDenyMsg        string
-	AllowEmpty           bool // an empty password is worth asking authd; otherwise 501 at once
-}
-
-// Files is the view of a files process.
-type Files struct {
-	Umask, DirUmask      uint32
-	AllowOverwrite       bool
-	AllowStoreRestart    bool
-	AllowRetrieveRestart bool
-	StoreUniquePrefix    string
-	ShowSymlinks         bool
-	TimesGMT             bool
-	UseGlobbing          bool
-	Sandbox              string
-}
-
-// Authd is the view of authd.
-type Authd struct {
-	Sandbox string
-	Hosts   []AuthHost // one a host and class that differ
-}
-
-// AuthHost is how one host (and class) authenticates. Name is "host" or
-// "host/class" and is what ipc.Attach.Host names.
-type AuthHost struct {
-	Name              string
-	Order             []AuthSource
-	Users             string // AuthUserFile, "" for none
-	Groups            string // AuthGroupFile
-	FileRule          FileRule
-	PamService        string
-	RequireValidShell bool
-	UseFtpUsers       bool
-	RootLogin         bool
-	AllowEmpty        bool
-	MaxPasswordSize   uint32
-	LoginAttempts     uint32 // 0: no limit
-	MinUID            uint32 // for system accounts
-	LegacyHashes      bool   // accept md5-crypt ($1$) in files
-	SystemDir         string // where passwd, group, shadow, shells, ftpusers are: "/etc"
-}
-
-// FileRule restricts which entries of the users file count.
-type FileRule struct {
-	MinID, MaxID uint32 // 0, 0: any but 0
-	Insecure     bool   // accept a world-readable file
-}
-
-// AuthSource is one item of auth.order.
-type AuthSource struct {
-	Name  string // "file" "unix" "pam"
-	Final bool   // "*": where it says no, nobody else is asked
 }
