@@ -5,11 +5,11 @@ package privsep
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -84,9 +84,7 @@ func one(t *testing.T, d *daemon.Daemon, name string) int {
 // busySession finds the session that owns a client, by the client's socket.
 func busySession(t *testing.T, d *daemon.Daemon, c *daemon.Conn) int {
 	t.Helper()
-	_, port, _ := strings.Cut(c.LocalAddr().String(), ":")
-	n, _ := strconv.Atoi(port)
-	link := "socket:[" + socketInode(t, n) + "]"
+	link := "socket:[" + socketInode(t, port(c.RemoteAddr()), port(c.LocalAddr())) + "]"
 	found := 0
 	daemon.Until(t, "a session to hold the client's socket", func() bool {
 		for _, pid := range d.Children("session") {
@@ -102,8 +100,11 @@ func busySession(t *testing.T, d *daemon.Daemon, c *daemon.Conn) int {
 	return found
 }
 
-// socketInode finds the server's end of the connection whose client port is n.
-func socketInode(t *testing.T, n int) string {
+func port(a net.Addr) int { return a.(*net.TCPAddr).Port }
+
+// socketInode finds the server's end of a connection by both ports: others may
+// use the same client port towards other servers, or have used it just now.
+func socketInode(t *testing.T, server, client int) string {
 	t.Helper()
 	b, err := os.ReadFile("/proc/net/tcp")
 	if err != nil {
@@ -111,11 +112,11 @@ func socketInode(t *testing.T, n int) string {
 	}
 	for line := range strings.Lines(string(b)) {
 		f := strings.Fields(line)
-		if len(f) > 9 && strings.HasSuffix(f[2], fmt.Sprintf(":%04X", n)) {
+		if len(f) > 9 && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", server)) && strings.HasSuffix(f[2], fmt.Sprintf(":%04X", client)) && f[9] != "0" {
 			return f[9]
 		}
 	}
-	t.Fatalf("no socket with peer port %d", n)
+	t.Fatalf("no socket between the ports %d and %d", server, client)
 	return ""
 }
 
