@@ -37,11 +37,7 @@ func newRoots(s *policy.Settings) []root {
 // path cannot be made: the login is then to be refused. The path is clean and
 // absolute, but nobody has looked whether it exists.
 func (r *Rules) RootFor(s *policy.Settings, u User, class string) (string, bool) {
-	list, ok := r.roots[s]
-	if !ok {
-		list = newRoots(s)
-	}
-	who := Subject{User: u.Name, Groups: u.Groups, Class: class}
+	list, who := r.of(s).roots, subject(&u, class)
 	for i := range list {
 		if list[i].selector.Fits(who) {
 			return expand(list[i].path, u)
