@@ -90,7 +90,7 @@ func (r *Rules) HostFor(local netip.AddrPort) *policy.Host {
 // names the address alone.
 func (r *Rules) HostByName(local netip.AddrPort, name string) *policy.Host {
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
-	if name == "" || len(name) > 253 || strings.HasPrefix(name, "*") {
+	if name == "" || len(name) > 253 || name[0] == '*' || name[0] == '.' {
 		return nil
 	}
 	local = plainPort(local)
