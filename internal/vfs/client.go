@@ -60,12 +60,21 @@ type Opened struct {
 	Size    int64  // when it was opened
 	Created bool   // it did not exist before
 	Name    string // the last component; for WriteUnique the one chosen
+	Hidden  bool   // FD is of a temporary file that Finish renames
+	Most    int64  // size that an upload may grow to; 0: no limit
+	Upload  uint32 // for Finish; 0: there is nothing to finish
 }
 
 // OpenRead opens a regular file for reading (RETR). offset is that of REST: it
 // is checked against the size and the rules; the caller seeks.
 func (c *Client) OpenRead(path string, offset int64) (Opened, error) {
 	return c.open(path, ipc.OpenRead{Path: path, Offset: offset})
+}
+
+// OpenDigest opens a regular file to be digested (HASH, XCRC and their kin).
+// It is refused with ipc.DeniedDigest where the file is too long for that.
+func (c *Client) OpenDigest(path string, offset int64) (Opened, error) {
+	return c.open(path, ipc.OpenRead{Path: path, Offset: offset, Digest: true})
 }
 
 // OpenWrite opens a regular file for writing. how is one of ipc.WriteStore
@@ -94,7 +103,83 @@ func (c *Client) open(path string, req any) (Opened, error) {
 	if name == "" {
 		_, name = Split(path)
 	}
-	return Opened{FD: fds[0], Size: r.Size, Created: r.Created, Name: name}, nil
+	return Opened{
+		FD: fds[0], Size: r.Size, Created: r.Created, Name: name,
+		Hidden: r.Hidden, Most: r.Most, Upload: r.Upload,
+	}, nil
+}
+
+// Finish settles an upload whose descriptor the caller has closed; whole says
+// that all of it came. An error is that of putting the file on the disk or under
+// its name, or ipc.DeniedSize.
+func (c *Client) Finish(path string, upload uint32, whole bool) error {
+	r, _, err := call[ipc.FinishReply](c, ipc.Finish{Upload: upload, Whole: whole})
+	if err != nil {
+		return err
+	}
+	return answer("finish", path, r.Errno, r.Denied)
+}
+
+// SetMode changes the permissions of a file or directory: symbolic
+// ("u+rw,g-x"), or to mode where symbolic is empty.
+func (c *Client) SetMode(path string, mode uint32, symbolic string) error {
+	_, err := c.path("chmod", path, ipc.SetMode{Path: path, Mode: mode, Symbolic: symbolic})
+	return err
+}
+
+// SetGroup gives a file or directory to a group, a name or a number. It is
+// refused with ipc.DeniedMember where the user is no member.
+func (c *Client) SetGroup(path, group string) error {
+	_, err := c.path("chgrp", path, ipc.SetGroup{Path: path, Group: group})
+	return err
+}
+
+// SetTimes changes the times of a file or directory; both are seconds of UTC.
+func (c *Client) SetTimes(path string, mtime, atime int64) error {
+	_, err := c.path("utime", path, ipc.SetTimes{Path: path, Mtime: mtime, Atime: atime})
+	return err
+}
+
+// SetModified changes the time of the last modification alone.
+func (c *Client) SetModified(path string, mtime int64) error {
+	_, err := c.path("utime", path, ipc.SetTimes{Path: path, Mtime: mtime, KeepAtime: true})
+	return err
+}
+
+// Symlink makes a symbolic link at path; target stays as it is.
+func (c *Client) Symlink(target, path string) error {
+	_, err := c.path("link", path, ipc.Symlink{Target: target, Path: path})
+	return err
+}
+
+// MakeTree makes a directory and those above it that are missing.
+func (c *Client) MakeTree(path string) error {
+	_, err := c.path("make directories", path, ipc.MakeTree{Path: path})
+	return err
+}
+
+// RemoveTree removes a directory with all that is in it. EAGAIN: there is more
+// to do, call again.
+func (c *Client) RemoveTree(path string) error {
+	_, err := c.path("remove tree", path, ipc.RemoveTree{Path: path})
+	return err
+}
+
+// Copy copies a regular file. EAGAIN: there is more to do, call again with the
+// same paths; any other call gives the copy up.
+func (c *Client) Copy(from, to string) error {
+	_, err := c.path("copy", to, ipc.Copy{From: from, To: to})
+	return err
+}
+
+// Space returns the bytes that may still be written beneath path, and all there
+// are.
+func (c *Client) Space(path string) (free, total uint64, err error) {
+	r, _, err := call[ipc.SpaceReply](c, ipc.Space{Path: path})
+	if err != nil {
+		return 0, 0, err
+	}
+	return r.Free, r.Total, answer("space", path, r.Errno, r.Denied)
 }
 
 // Mkdir makes a directory with mode 0777 less the directory umask. Whatever
