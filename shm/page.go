@@ -51,8 +51,8 @@ const (
 	pageIn              // bytes from the client over data connections
 	pageOut             // bytes to the client
 	pageDone            // bytes of the transfer in hand
-	pageSpare
-	pageRecord // the record, see below
+	pageEnded           // CLOCK_MONOTONIC, nanoseconds, of the end of the last transfer
+	pageRecord          // the record, see below
 
 	pageWords = pageSize / wordSize
 )
@@ -60,7 +60,7 @@ const (
 // The page's record, in words.
 const (
 	recSeq   = iota
-	recState // from the lowest byte: state, length of verb, of argument (2), of directory (2), cut flags
+	recState // from the lowest byte: state, length of verb, of argument (2), of directory (2), flags
 	recSince // CLOCK_MONOTONIC, nanoseconds, of the last change of state
 	recSize  // of the transfer in hand, two's complement; -1: not known
 	recVerb
@@ -72,6 +72,7 @@ const (
 const (
 	cutArg = 1 << iota
 	cutDir
+	overTLS // no cut: the control connection is protected
 )
 
 // Page is one page of memory that a session writes and master reads as a
@@ -335,7 +336,23 @@ func (p *Page) EndTransfer(whole bool) {
 		p.w[pageFiles].Add(1)
 	}
 	p.begin()
+	p.w[pageEnded].Store(p.w[pageActivity].Load())
 	p.set(StateCommand, -1)
+	p.rec.end()
+}
+
+// SetTLS says whether the control connection is protected.
+func (p *Page) SetTLS(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	since := p.rec[recSince].Load()
+	p.begin()
+	p.cut &^= overTLS
+	if on {
+		p.cut |= overTLS
+	}
+	p.set(p.state, int64(p.rec[recSize].Load()))
+	p.rec[recSince].Store(since)
 	p.rec.end()
 }
 

@@ -69,7 +69,7 @@ func TestPageTellsWhatTheSessionDoes(t *testing.T) {
 		if !ok {
 			t.Fatalf("%s: torn", c.name)
 		}
-		if d := cmp.Diff(c.want, got, cmpopts.IgnoreFields(PageView{}, "Since", "Activity")); d != "" {
+		if d := cmp.Diff(c.want, got, cmpopts.IgnoreFields(PageView{}, "Since", "Activity", "Ended")); d != "" {
 			t.Errorf("%s: %s", c.name, d)
 		}
 		if c.name != "born" && (got.Activity < before-int64(time.Millisecond) || got.Activity > monotonic()) {
@@ -78,6 +78,35 @@ func TestPageTellsWhatTheSessionDoes(t *testing.T) {
 		if at, bytes := master.Activity(); at != got.Activity || bytes != got.BytesIn+got.BytesOut {
 			t.Errorf("%s: Activity says %d, %d", c.name, at, bytes)
 		}
+	}
+}
+
+// TestPageTellsOfProtectionAndOfTheLastTransfer: neither is disturbed by what
+// comes after it.
+func TestPageTellsOfProtectionAndOfTheLastTransfer(t *testing.T) {
+	_, master, s := pair(t)
+	if v, _ := master.Snapshot(); v.TLS || v.Ended != 0 {
+		t.Fatalf("a new page says %+v", v)
+	}
+	s.SetTLS(true)
+	s.SetCommand("LIST", []byte("-a"))
+	s.SetTransfer(StateListing, -1)
+	before := monotonic() - int64(time.Millisecond)
+	s.EndTransfer(false)
+	first, _ := master.Snapshot()
+	if first.Ended < before || first.Ended > monotonic() || !first.TLS {
+		t.Fatalf("after a listing: %+v, begun at %d", first, before)
+	}
+	s.SetIdle()
+	s.SetCommand("NOOP", nil)
+	s.SetDir("/x")
+	s.SetIdle()
+	if v, _ := master.Snapshot(); v.Ended != first.Ended || !v.TLS || v.State != StateIdle || v.Dir != "/x" {
+		t.Fatalf("later: %+v, want the end at %d", v, first.Ended)
+	}
+	s.SetTLS(false)
+	if v, _ := master.Snapshot(); v.TLS || v.Dir != "/x" || v.State != StateIdle {
+		t.Fatalf("in the clear again: %+v", v)
 	}
 }
 
@@ -194,7 +223,7 @@ func checkView(t *testing.T, v PageView) {
 	switch {
 	case v.State >= numStates, len(v.Verb) > MaxVerb, len(v.Arg) > MaxArg, len(v.Dir) > MaxDir:
 	case v.Size < -1, v.Done < 0, v.BytesIn < 0, v.BytesOut < 0, v.Commands < 0, v.Files < 0:
-	case v.Since < 0, v.Activity < 0, v.Since > now, v.Activity > now:
+	case v.Since < 0, v.Activity < 0, v.Ended < 0, v.Since > now, v.Activity > now, v.Ended > now:
 	default:
 		return
 	}

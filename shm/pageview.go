@@ -9,6 +9,8 @@ type PageView struct {
 	State    State
 	Since    int64 // CLOCK_MONOTONIC, nanoseconds, of the change to State
 	Activity int64 // the same of the last sign of life
+	Ended    int64 // the same of the end of the last transfer or listing; 0: none yet
+	TLS      bool  // the control connection is protected
 
 	Verb   string // command in hand, at most MaxVerb bytes; empty if none
 	Arg    string // at most MaxArg bytes
@@ -35,6 +37,7 @@ func (p *Page) Snapshot() (PageView, bool) {
 	v := PageView{
 		Size:     -1,
 		Activity: past(p.w[pageActivity].Load(), now),
+		Ended:    past(p.w[pageEnded].Load(), now),
 		Commands: count(p.w[pageCommands].Load()),
 		Files:    count(p.w[pageFiles].Load()),
 		BytesIn:  count(p.w[pageIn].Load()),
@@ -54,7 +57,7 @@ func (p *Page) Snapshot() (PageView, bool) {
 	v.Verb = text(r[recVerb:recArg], int(head>>8&0xff))
 	v.Arg = text(r[recArg:recDir], int(head>>16&0xffff))
 	v.Dir = text(r[recDir:recWords], int(head>>32&0xffff))
-	v.ArgCut, v.DirCut = head>>48&cutArg != 0, head>>48&cutDir != 0
+	v.ArgCut, v.DirCut, v.TLS = head>>48&cutArg != 0, head>>48&cutDir != 0, head>>48&overTLS != 0
 	if v.State != StateDownloading && v.State != StateUploading && v.State != StateListing {
 		v.Size, v.Done = -1, 0
 	}
