@@ -89,6 +89,7 @@ func TestPageTellsOfProtectionAndOfTheLastTransfer(t *testing.T) {
 		t.Fatalf("a new page says %+v", v)
 	}
 	s.SetTLS(true)
+	s.SetLoggedIn()
 	s.SetCommand("LIST", []byte("-a"))
 	s.SetTransfer(StateListing, -1)
 	before := monotonic() - int64(time.Millisecond)
