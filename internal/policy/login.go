@@ -38,11 +38,12 @@ type Log struct {
 
 // ExtendedLog is a log of commands.
 type ExtendedLog struct {
-	Path    string   // or "syslog:LEVEL"
-	Classes uint32   // LogAuth and its kin
-	Verbs   []string // besides the classes
-	Not     []string // and without these
-	Format  string
+	Path       string   // or "syslog:LEVEL"
+	Classes    uint32   // LogAuth and its kin
+	NotClasses uint32   // "!CLASS": without the commands of these
+	Verbs      []string // besides the classes
+	Not        []string // and without these
+	Format     string   // as it is to be used, not its name; "" for the default one
 }
 
 // Netd is the view of netd: what it looks up and whom it may call.

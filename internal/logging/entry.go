@@ -1,0 +1,87 @@
+package logging
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"sallyport/ipc"
+)
+
+// Entry is what a line of a transfer log or of an extended log is written of:
+// master's own facts about the session, and the session's record of one
+// command. Rec is a claim, and most of it the client's own bytes.
+type Entry struct {
+	Time       time.Time // of the last reply, in the zone that lines are to show
+	PID        int
+	Peer       netip.AddrPort
+	Local      netip.AddrPort
+	Host       string // of the virtual host; "" for the default one
+	ServerName string
+	Class      string
+	User       string // the account; "" before the login
+	Group      string
+	UID, GID   uint32
+	Open       bool // logged in: UID and GID are the account's
+	Anonymous  bool
+	Root       string // the directory of the machine that the client sees as "/"
+	In, Out    uint64 // bytes of the session so far, control connection included
+	Reason     string // why the session ended, see [Disconnect]; "" before its end
+	Rec        *ipc.Record
+}
+
+// Longest parts of a line in bytes, before escaping.
+const (
+	maxArgument = 1024
+	maxLine     = 16 << 10
+)
+
+// hidden stands for an argument that is a secret.
+const hidden = "(hidden)"
+
+// argument is the command's argument, whatever the session says of a secret.
+func (e *Entry) argument() string {
+	switch e.Rec.Verb {
+	case "PASS", "ACCT", "ADAT":
+		if e.Rec.Arg != "" {
+			return hidden
+		}
+	}
+	return clip(e.Rec.Arg, maxArgument)
+}
+
+// hostPath is a path of the client's as the machine has it.
+func (e *Entry) hostPath(path string) string {
+	switch {
+	case path == "" || e.Root == "" || e.Root == "/":
+		return path
+	case path == "/":
+		return e.Root
+	case path[0] != '/':
+		return strings.TrimSuffix(e.Root, "/") + "/" + path
+	}
+	return strings.TrimSuffix(e.Root, "/") + path
+}
+
+// transfer tells whether the record is of data that moved: not of a deletion.
+func (e *Entry) transfer() bool { return e.Rec.Transfer && e.Rec.Way != "d" }
+
+// file tells whether the record is of one file's transfer: not of a listing.
+func (e *Entry) file() bool { return e.Rec.Transfer && e.Rec.Way != "" }
+
+// moved is what the data connection carried, or what a deletion removed.
+func (e *Entry) moved() int64 {
+	if e.Rec.Way == "d" {
+		return max(e.Rec.Size, 0)
+	}
+	return max(e.Rec.Sent, 0) + max(e.Rec.Received, 0)
+}
+
+// lastElement is what follows the last slash of a path.
+func lastElement(path string) string {
+	p := strings.TrimRight(path, "/")
+	if p == "" {
+		return path
+	}
+	return p[strings.LastIndexByte(p, '/')+1:]
+}
