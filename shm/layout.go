@@ -38,6 +38,11 @@ const (
 	headWriter         // pid of the process that made the object
 	headKey0           // ban: the key of the hash, random, new with each object
 	headKey1
+	headMoves // ban: odd while entries change their places
+	headBits4 // ban: prefix lengths in use, IPv4: bit n for /n
+	headBits6 // ban: the same of IPv6, /0 to /63, /64 to /127, /128
+	_
+	_
 	headWords
 
 	headCounters = 64 // board: the counters, one word each, up to the end of the page
@@ -68,18 +73,18 @@ const (
 )
 
 // Ban: a power of two of entries, seq, 8 words = 64 bytes (a cache line), open
-// addressing by the low bits of the hash, linear probing, tombstones. Look-up
-// only: what a ban is called and why it exists stays in master's memory and
-// its journal.
+// addressing by the low bits of the hash, linear probing; see ban.go.
+// Look-up only: what a ban is called and why it exists stays in master's memory
+// and its journal.
 const (
 	banSeq    = iota
-	banHash0  // SipHash of (kind, name or prefix, virtual host) under the header's key
+	banHash0  // SipHash of (kind, name or prefix) under the header's key
 	banHash1  // its second half; 0, 0: never used
-	banExpiry // Unix nanoseconds; 0: tombstone; ^0: no end
-	banFlags  // low byte: kind (address, prefix, class, user); then what it refuses
+	banExpiry // Unix nanoseconds; 0: a dead entry; the greatest: no end
+	banFlags  // low byte: kind; of a prefix then its length, and 1 for IPv6
+	banHost   // hash of the virtual host it holds for; 0: for all
 	banSpare0
 	banSpare1
-	banSpare2
 	banWords
 )
 
@@ -109,7 +114,7 @@ type Layout struct {
 // The objects.
 var (
 	BoardLayout = Layout{"board", slotWords, "seq id pids since login lengths protocol spare user:16 peer:8 local:8 host:16 class:8 / " + counterList()}
-	BanLayout   = Layout{"ban", banWords, "seq hash:2 expiry flags spare:3"}
+	BanLayout   = Layout{"ban", banWords, "seq hash:2 expiry flags host spare:2 / key:2 moves bits4 bits6:3"}
 	DelayLayout = Layout{"delay", delayWords, "seq hash:2 step count next typical reserved ring:256"}
 )
 

@@ -36,7 +36,7 @@ func TestLayoutIsAsDrawn(t *testing.T) {
 	if headWords > headCounters || int(NumCounters) > maxCounters {
 		t.Errorf("header: %d words, %d counters", headWords, NumCounters)
 	}
-	_ = [...]int{banSeq, banExpiry, banFlags, banSpare0, banSpare1, banSpare2, delaySeq, delayHash0, delayHash1, delayStep, delayCount, delayNext, delayTypical, headKey0, headKey1, slotSpare}
+	_ = [...]int{banSeq, banExpiry, banFlags, banSpare0, banSpare1, delaySeq, delayHash0, delayHash1, delayStep, delayCount, delayNext, delayTypical, headKey0, headKey1, slotSpare}
 }
 
 // TestAboutCountsWords holds the text that is hashed against the entry size, so

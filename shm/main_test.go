@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 		childPage()
 	case "readonly":
 		childReadOnly(dir == "write")
+	case "banner":
+		childBanner(dir)
 	case "holder":
 		childHolder(dir)
 	}
