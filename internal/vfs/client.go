@@ -71,6 +71,12 @@ func (c *Client) OpenRead(path string, offset int64) (Opened, error) {
 	return c.open(path, ipc.OpenRead{Path: path, Offset: offset})
 }
 
+// OpenDigest opens a regular file to be digested, not sent: what is longer than
+// digest.max_size, and what is no regular file, is ipc.DeniedDigest.
+func (c *Client) OpenDigest(path string) (Opened, error) {
+	return c.open(path, ipc.OpenRead{Path: path, Digest: true})
+}
+
 // OpenDigest opens a regular file to be digested (HASH, XCRC and their kin).
 // It is refused with ipc.DeniedDigest where the file is too long for that.
 func (c *Client) OpenDigest(path string, offset int64) (Opened, error) {
@@ -81,7 +87,8 @@ func (c *Client) OpenDigest(path string, offset int64) (Opened, error) {
 // (nothing is truncated: the caller does that with ftruncate once the data
 // connection is up, unless Created), ipc.WriteResume (the caller seeks to
 // offset), ipc.WriteAppend (O_APPEND; offset is not looked at) and
-// ipc.WriteUnique (path is the directory).
+// ipc.WriteUnique (path is the directory). Where Opened.Upload is not 0 the
+// caller ends the upload by Finish, whatever has become of it.
 func (c *Client) OpenWrite(path string, how uint8, offset int64) (Opened, error) {
 	return c.open(path, ipc.OpenWrite{Path: path, How: how, Offset: offset})
 }

@@ -47,8 +47,9 @@ func Broken(err error) bool {
 
 // Text is what a client is told about err: the words of the C library for an
 // errno, the reference's words for a rule. It never holds a path or anything
-// else of the inside. DeniedOffset and DeniedUnique have replies of their own
-// (554, 450); their texts here are for logs.
+// else of the inside. DeniedOffset, DeniedUnique, DeniedHidden and
+// DeniedHiddenRest have replies of their own (554, 450, 550 with the temporary
+// name, 501); their texts here are for logs.
 func Text(err error) string {
 	var e *Error
 	if !errors.As(err, &e) {
@@ -73,6 +74,12 @@ func Text(err error) string {
 		return "Offset beyond the end of the file"
 	case ipc.DeniedUnique:
 		return "unable to generate unique filename"
+	case ipc.DeniedHidden:
+		return "Temporary hidden file already exists"
+	case ipc.DeniedHiddenRest:
+		return "REST not compatible with server configuration"
+	case ipc.DeniedSize:
+		return "File too large"
 	}
 	return "Operation not permitted"
 }
