@@ -90,9 +90,9 @@ type OpenReply struct {
 	Denied  uint8
 	Path    string // the name chosen, for WriteUnique
 	Size    int64
-	Created bool   // it did not exist before
-	Hidden  bool   // the descriptor is of a new temporary file that Finish renames
-	Most    int64  // size the file may grow to, what is there already included; 0: no limit
+	Created bool  // it did not exist before
+	Hidden  bool  // the descriptor is of a new temporary file that Finish renames
+	Most    int64 // size the file may grow to, what is there already included; 0: no limit
 	// Upload is the number for Finish. It is 0 for a read, and for an upload that
 	// needs no settling (no hidden_stores, delete_aborted_stores, fsync or size
 	// limit): session then sends no Finish, which saves a round trip a file.

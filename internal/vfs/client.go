@@ -71,12 +71,6 @@ func (c *Client) OpenRead(path string, offset int64) (Opened, error) {
 	return c.open(path, ipc.OpenRead{Path: path, Offset: offset})
 }
 
-// OpenDigest opens a regular file to be digested, not sent: what is longer than
-// digest.max_size, and what is no regular file, is ipc.DeniedDigest.
-func (c *Client) OpenDigest(path string) (Opened, error) {
-	return c.open(path, ipc.OpenRead{Path: path, Digest: true})
-}
-
 // OpenDigest opens a regular file to be digested (HASH, XCRC and their kin).
 // It is refused with ipc.DeniedDigest where the file is too long for that.
 func (c *Client) OpenDigest(path string, offset int64) (Opened, error) {
