@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sallyport/internal/auth"
+	"sallyport/internal/keys"
 	"sallyport/ipc"
 )
 
@@ -24,6 +25,8 @@ type server struct {
 	master   *channel
 	etc      string // where PAM and libc have their files
 	hosts    map[string]*auth.Host
+	tls      *keys.Set
+	expiry   *timer // the next daily look at the certificates
 	sessions map[uint64]*session
 	hash     hashPool
 	pam      pamPool
@@ -39,11 +42,13 @@ type limits struct {
 	hashTime time.Duration
 	pamTime  time.Duration
 	askTime  time.Duration // how long master may take for its part of a login
+	signTime time.Duration // how long master's word of a data connection may be behind the session's
 }
 
 var defaultLimits = limits{
 	running: 2, waiting: 128, queue: 1024, helpers: 16,
 	hashTime: 30 * time.Second, pamTime: 60 * time.Second, askTime: 60 * time.Second,
+	signTime: 2 * time.Second,
 }
 
 // Bounds of the queues towards peers, in messages.

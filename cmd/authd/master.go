@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sallyport/internal/auth"
+	"sallyport/internal/keys"
 	"sallyport/internal/policy"
 	"sallyport/ipc"
 )
@@ -29,6 +30,10 @@ func (s *server) fromMaster(m ipc.Message) {
 		s.addWorker(m.FDs[0])
 	case *ipc.PamHelper:
 		s.pamStarted(b, m.FDs)
+	case *ipc.Rehost:
+		s.rehost(b)
+	case *ipc.DataMade:
+		s.dataMade(b)
 	case *ipc.Ping:
 		_ = s.toMaster(&ipc.Pong{})
 	default:
@@ -51,19 +56,22 @@ func (s *server) configure(c *ipc.AuthdConfig, fd int) {
 	} else {
 		s.voice.collect = true
 		hosts, errs := auth.NewHosts(view, s.etc, s.warn)
-		for _, err := range errs {
+		tls, more := keys.New(view.TLS, keys.Options{Etc: s.etc, Say: s.warn, Changed: s.tellCertificates})
+		for _, err := range append(errs, more...) {
 			reply.OK = false
 			reply.Errors = append(reply.Errors, err.Error())
 		}
 		reply.Errors = bound(append(reply.Errors, s.voice.take()...))
 		if reply.OK || s.hosts == nil { // with nothing before, what works of it is better than nobody
-			s.hosts = hosts
+			s.hosts, s.tls = hosts, tls
 		}
 	}
 	s.master.c.SetState(ipc.AuthdServing)
 	if err := s.toMaster(&reply); err != nil {
 		s.stop = err
+		return
 	}
+	s.watchCertificates()
 }
 
 // bound fits errors into one AuthdReady.
@@ -82,6 +90,7 @@ func bound(list []string) []string {
 const (
 	logError   = 3
 	logWarning = 4
+	logNotice  = 5
 )
 
 // voice gathers what NewHosts says while a view is compiled.

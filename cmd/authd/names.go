@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"sallyport/internal/auth"
@@ -18,7 +19,16 @@ func (s *server) addNames(n *ipc.Names, fd int) {
 	}
 	ch := s.open(fd, ipc.FilesAuthd, peerQueue)
 	ch.c.Limit(1000, time.Second)
-	ch.message = func(m ipc.Message) { _ = ch.send(ss.lookNames(m.Body.(*ipc.NamesRequest))) }
+	ch.message = func(m ipc.Message) {
+		switch b := m.Body.(type) {
+		case *ipc.NamesRequest:
+			_ = ch.send(ss.lookNames(b))
+		case *ipc.IDsRequest:
+			_ = ch.send(ss.lookIDs(b))
+		default:
+			m.Close()
+		}
+	}
 	ch.gone = func(err error) {
 		if !errors.Is(err, io.EOF) {
 			s.log(logWarning, "session %d: names channel ended: %v", ss.id, err)
@@ -53,6 +63,38 @@ func (ss *session) lookNames(r *ipc.NamesRequest) *ipc.NamesReply {
 		reply.Groups[i] = listed(reply.Groups[i])
 	}
 	return reply
+}
+
+// lookIDs answers with the gids of group names, -1 where there is none.
+func (ss *session) lookIDs(r *ipc.IDsRequest) *ipc.IDsReply {
+	reply := &ipc.IDsReply{GIDs: make([]int64, len(r.Groups))}
+	for i, name := range r.Groups {
+		reply.GIDs[i] = -1
+		if ss.host == nil {
+			continue
+		}
+		if gid, ok := ss.host.GroupID(name); ok {
+			reply.GIDs[i] = int64(gid)
+		} else if gid, ok := ownID(ss.account, name); ok {
+			reply.GIDs[i] = int64(gid)
+		}
+	}
+	return reply
+}
+
+// ownID is the gid of a group of the account itself, which PAM may know alone.
+func ownID(a *auth.Account, name string) (uint32, bool) {
+	if a == nil || len(a.GroupNames) != len(a.Groups)+1 {
+		return 0, false
+	}
+	i := slices.Index(a.GroupNames, name)
+	switch {
+	case i < 0:
+		return 0, false
+	case i == 0:
+		return a.GID, true
+	}
+	return a.Groups[i-1], true
 }
 
 // listed drops a name too long for a listing, so that the longest answer fits

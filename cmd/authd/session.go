@@ -23,6 +23,10 @@ type session struct {
 	failed uint32
 	try    *try
 	pam    *pamHelper // kept for its session modules until Detach
+	tls    signer
+	pace   pace
+
+	protocol string // "ftp", or "ftps" from the first signature on
 
 	account *auth.Account // after a success
 	names   []*channel
@@ -46,18 +50,64 @@ func (s *server) attach(a *ipc.Attach, fd int) {
 		s.log(logError, "session %d is attached twice", a.Session)
 		s.detach(a.Session)
 	}
-	ss := &session{s: s, id: a.Session, host: s.hosts[a.Host], net: network(a.Peer), failed: a.Failed}
-	if ap, err := netip.ParseAddrPort(a.Peer); err == nil {
+	ss := &session{s: s, id: a.Session, failed: a.Failed, protocol: a.Protocol}
+	ss.tls.host, ss.tls.budget = s.tls.Host(a.TLS), 1 // for the control connection, or for the data connection in hand
+	ss.place(a.Host, a.Peer)
+	ss.ch = s.open(fd, ipc.SessionAuthd, peerQueue)
+	ss.ch.c.Limit(maxRate, time.Second)
+	if a.Open {
+		ss.ch.c.SetState(ipc.AuthClosed)
+	}
+	ss.ch.message = ss.fromSession
+	ss.ch.gone = func(err error) { ss.left(err) }
+	s.sessions[ss.id] = ss
+}
+
+// maxRate is how many messages of a session are read a second: two a handshake
+// of clients that make a data connection without resuming for each small file.
+const maxRate = 2000
+
+// place takes master's facts of where the session is and where it comes from.
+func (ss *session) place(host, peer string) {
+	ss.host, ss.net, ss.peer = ss.s.hosts[host], network(peer), netip.Addr{}
+	if ap, err := netip.ParseAddrPort(peer); err == nil {
 		ss.peer = ap.Addr().Unmap()
 	}
 	if ss.host == nil {
-		s.log(logError, "session %d: no host %q is configured; its logins are refused", a.Session, a.Host)
+		ss.s.log(logError, "session %d: no host %q is configured; its logins are refused", ss.id, host)
 	}
-	ss.ch = s.open(fd, ipc.SessionAuthd, peerQueue)
-	ss.ch.c.Limit(20, time.Second)
-	ss.ch.message = func(m ipc.Message) { ss.request(m.Body.(*ipc.AuthRequest)) }
-	ss.ch.gone = func(err error) { ss.left(err) }
-	s.sessions[ss.id] = ss
+}
+
+// fromSession takes one message of the session, none of which is believed.
+func (ss *session) fromSession(m ipc.Message) {
+	switch b := m.Body.(type) {
+	case *ipc.AuthRequest:
+		ss.request(b)
+	case *ipc.TLSAsk:
+		ss.offer()
+	case *ipc.SignRequest:
+		ss.sign(b)
+	case *ipc.ClientCertificate:
+		ss.judge(b)
+	default:
+		m.Close()
+	}
+}
+
+// pace bounds login attempts: maxAttempts a second.
+type pace struct {
+	second int64
+	n      int
+}
+
+const maxAttempts = 20
+
+func (p *pace) take(now time.Time) bool {
+	if s := now.Unix(); s != p.second {
+		p.second, p.n = s, 0
+	}
+	p.n++
+	return p.n <= maxAttempts
 }
 
 // detach forgets a session and all that is under way for it.
@@ -91,8 +141,12 @@ func (ss *session) violation(what string) {
 	ss.cancel()
 }
 
-// cancel gives up the attempt in hand.
+// cancel gives up the attempt in hand, and a signature that is waited for.
 func (ss *session) cancel() {
+	if w := ss.tls.waiting; w != nil {
+		ss.tls.waiting = nil
+		ss.s.timers.cancel(w.timer)
+	}
 	t := ss.try
 	if t == nil {
 		return
@@ -119,6 +173,8 @@ func (ss *session) request(r *ipc.AuthRequest) {
 	switch {
 	case ss.try != nil:
 		ss.violation("a second request before the answer")
+	case !ss.pace.take(time.Now()):
+		ss.violation("too many attempts a second")
 	case r.Method != "password":
 		ss.violation("unknown method")
 	case ss.host == nil:

@@ -41,6 +41,7 @@ type accounts interface {
 	refresh()         // looks whether the files have changed
 	userName(uid uint32) string
 	groupName(gid uint32) string
+	groupID(name string) (uint32, bool)
 }
 
 func newAccount(u *userfile.User, g *userfile.Groups, source string) *Account {
@@ -128,6 +129,13 @@ func (f *fileSource) groupName(gid uint32) string {
 	return groupName(f.groups, gid)
 }
 
+func (f *fileSource) groupID(name string) (uint32, bool) {
+	if f.groups == nil {
+		return 0, false
+	}
+	return groupID(f.groups, name)
+}
+
 // unixSource is passwd, group and shadow, without NSS.
 type unixSource struct {
 	store  *store
@@ -184,6 +192,8 @@ func (s *unixSource) refresh()                    { s.sys.refresh(s.store) }
 func (s *unixSource) userName(uid uint32) string  { return userName(s.sys.passwd, uid) }
 func (s *unixSource) groupName(gid uint32) string { return groupName(s.sys.group, gid) }
 
+func (s *unixSource) groupID(name string) (uint32, bool) { return groupID(s.sys.group, name) }
+
 func (sys *system) refresh(s *store) {
 	get(s, sys.passwd)
 	get(s, sys.group)
@@ -201,6 +211,20 @@ func groupName(c *userfile.Cached[*userfile.Groups], gid uint32) string {
 		return g.Name
 	}
 	return ""
+}
+
+// groupID goes through the list: few ask for a gid, and rarely.
+func groupID(c *userfile.Cached[*userfile.Groups], name string) (uint32, bool) {
+	g := c.Last()
+	if g == nil {
+		return 0, false
+	}
+	for i := range g.List {
+		if g.List[i].Name == name {
+			return g.List[i].GID, true
+		}
+	}
+	return 0, false
 }
 
 func appendHash(list []string, hash string, legacy bool) []string {

@@ -122,6 +122,7 @@ func (broken) hashes() []string                            { return nil }
 func (broken) refresh()                                    {}
 func (broken) userName(uint32) string                      { return "" }
 func (broken) groupName(uint32) string                     { return "" }
+func (broken) groupID(string) (uint32, bool)               { return 0, false }
 
 // decoy picks the hash that is computed, and ignored, for a name that a source
 // does not know: one of its real ones, by a keyed hash of the name, so that
@@ -148,6 +149,23 @@ func (h *Host) UserName(uid uint32) string {
 func (h *Host) GroupName(gid uint32) string {
 	h.refresh()
 	return h.name(func(a accounts) string { return a.groupName(gid) }, func() string { return groupName(h.libc.group, gid) })
+}
+
+// GroupID returns the gid that the host's sources have for a group's name.
+func (h *Host) GroupID(name string) (gid uint32, ok bool) {
+	h.refresh()
+	h.name(func(a accounts) string {
+		if gid, ok = a.groupID(name); ok {
+			return name
+		}
+		return ""
+	}, func() string {
+		if gid, ok = groupID(h.libc.group, name); ok {
+			return name
+		}
+		return ""
+	})
+	return gid, ok
 }
 
 func (h *Host) refresh() {
