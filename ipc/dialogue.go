@@ -27,9 +27,10 @@ const (
 	Pam
 	Netd
 	Owner
+	Certificate
 )
 
-var roleNames = [...]string{"?", "master", "authd", "session", "files", "hash", "pam", "netd", "owner"}
+var roleNames = [...]string{"?", "master", "authd", "session", "files", "hash", "pam", "netd", "owner", "certificate"}
 
 // String returns the process's name as the logs show it.
 func (r Role) String() string {

@@ -24,6 +24,8 @@ func FuzzFilesAuthd(f *testing.F)    { fuzzDialogue(f, FilesAuthd) }
 func FuzzMasterNetd(f *testing.F)    { fuzzDialogue(f, MasterNetd) }
 func FuzzMasterOwner(f *testing.F)   { fuzzDialogue(f, MasterOwner) }
 
+func FuzzMasterCertificate(f *testing.F) { fuzzDialogue(f, MasterCertificate) }
+
 func fuzzDialogue(f *testing.F, d *Dialogue) {
 	for _, r := range d.Rows {
 		for _, body := range []any{r.Body, filled(reflect.TypeOf(r.Body))} {

@@ -16,7 +16,7 @@ import (
 // dialogues are all there are; table_test.go proves it from the source.
 var dialogues = []*Dialogue{
 	SessionLane, SessionNotice, SessionAuthd, SessionFiles, MasterAuthd, MasterFiles, AuthdHash, AuthdPam, FilesAuthd,
-	MasterNetd, MasterOwner,
+	MasterNetd, MasterOwner, MasterCertificate,
 }
 
 // ends are the processes at the two ends of a dialogue.
@@ -32,6 +32,8 @@ var ends = map[*Dialogue][2]Role{
 	FilesAuthd:    {Files, Authd},
 	MasterNetd:    {Master, Netd},
 	MasterOwner:   {Master, Owner},
+
+	MasterCertificate: {Master, Certificate},
 }
 
 func other(d *Dialogue, r Role) Role {

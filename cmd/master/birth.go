@@ -195,7 +195,7 @@ func (b *birth) handlers(sig *signals) (*master, error) {
 		}
 		m.log.Error("no control socket until the next start", logging.Error(err)) // no reason to lose the sessions
 	}
-	m.startAuthd()
+	m.ensureCertificates(m.gen.policy, m.startAuthd)
 	m.pool.fill(m)
 	return m, nil
 }

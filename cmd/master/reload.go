@@ -85,6 +85,12 @@ func (m *master) reloadRead(n *next, diags config.Diagnostics, done reloadDone) 
 		m.reloadEnd(res, err, done)
 		return
 	}
+	m.ensureCertificates(n.policy, func() { m.propose(n, res, done) })
+}
+
+// propose asks authd about a configuration and swaps it in where authd can
+// serve it.
+func (m *master) propose(n *next, res control.ReloadResult, done reloadDone) {
 	m.reloads.late.fn = func() { m.authdAnswers(nil, errors.New("authd has not answered yet")) }
 	m.loop.after(&m.reloads.late, reloadAnswer)
 	m.proposeAuthd(n.policy, func(r *ipc.AuthdReady, none error) {

@@ -48,7 +48,7 @@ var (
 	// Files runs as uid 0 where the host lets root log in, without capabilities.
 	Files = Role{Name: "files", FDs: 4, AnyUID: true}
 	Authd = Role{Name: "authd", FDs: 1, Root: true, Caps: sandbox.ForAuthd.Bounding(), confine: sandbox.Authd}
-	// Hash is the program authd with the argument "hash".
+	// Hash is the program authd with the argument "hash", or "certificate".
 	Hash = Role{Name: "authd", FDs: 1, Args: 1, confine: sandbox.Hash}
 	// Pam is confined by its bounding set and by master's filter: nobody can
 	// know what the modules of a host's stack do.
