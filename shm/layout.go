@@ -88,18 +88,19 @@ const (
 	banWords
 )
 
-// Delay: one entry for each virtual host x protocol x step, seq, 264 words. The
-// ring holds the newest 256 samples.
+// Delay: one entry for each virtual host x protocol x step, seq, 272 words =
+// 2,176 bytes. The ring holds the newest 256 samples.
 const (
 	delaySeq      = iota
-	delayHash0        // SHA-256 of (virtual host, protocol, step), first 128 bits; 0, 0: free
-	delayHash1        //
-	delayStep         // low byte: step (name, secret); then protocol
-	delayCount        // samples in the ring, up to 256
-	delayNext         // where the next one goes
-	delayTypical      // what an answer is topped up to, nanoseconds
-	delayReserved     //
-	delayRing     = 8 // 256 samples, nanoseconds, at most 30 minutes each
+	delayHash0         // SHA-256 of (virtual host, protocol, step), first 128 bits; 0, 0: free
+	delayHash1         //
+	delayStep          // low byte: step (see internal/delay)
+	delayCount         // samples in the ring, up to 256
+	delayNext          // where the next one goes
+	delayDeadline      // when an answer leaves, nanoseconds
+	delayFloor         // what the step was measured to cost at least, nanoseconds; 0: not yet
+	delayPrint         // of the settings that the samples were taken under
+	delayRing     = 16 // 256 samples, nanoseconds, at most 30 minutes each
 	delaySamples  = 256
 	delayWords    = delayRing + delaySamples
 )
@@ -115,7 +116,7 @@ type Layout struct {
 var (
 	BoardLayout = Layout{"board", slotWords, "seq id pids since login lengths protocol spare user:16 peer:8 local:8 host:16 class:8 / " + counterList()}
 	BanLayout   = Layout{"ban", banWords, "seq hash:2 expiry flags host spare:2 / key:2 moves bits4 bits6:3"}
-	DelayLayout = Layout{"delay", delayWords, "seq hash:2 step count next typical reserved ring:256"}
+	DelayLayout = Layout{"delay", delayWords, "seq hash:2 step count next deadline floor print spare:7 ring:256"}
 )
 
 // hash is the layout hash of the header: FNV-1a over everything that decides

@@ -21,8 +21,7 @@ func TestLayoutIsAsDrawn(t *testing.T) {
 		{"host", (slotClass - slotHost) * wordSize, 128},
 		{"class", (slotWords - slotClass) * wordSize, 64},
 		{"ban entry", banWords * wordSize, 64},
-		{"delay entry", delayWords, 8 + 256},
-		{"delay reserved", delayReserved, delayRing - 1},
+		{"delay entry", delayWords * wordSize, 2176},
 		{"hash of a ban", banHash1, banHash0 + 1},
 		{"page arg", recDir - recArg, MaxArg / wordSize},
 	} {
@@ -36,7 +35,7 @@ func TestLayoutIsAsDrawn(t *testing.T) {
 	if headWords > headCounters || int(NumCounters) > maxCounters {
 		t.Errorf("header: %d words, %d counters", headWords, NumCounters)
 	}
-	_ = [...]int{banSeq, banExpiry, banFlags, banSpare0, banSpare1, delaySeq, delayHash0, delayHash1, delayStep, delayCount, delayNext, delayTypical, headKey0, headKey1, slotSpare}
+	_ = [...]int{banSeq, banExpiry, banFlags, banSpare0, banSpare1, delaySeq, delayHash0, delayHash1, delayStep, delayCount, delayNext, delayDeadline, delayFloor, delayPrint, headKey0, headKey1, slotSpare}
 }
 
 // TestAboutCountsWords holds the text that is hashed against the entry size, so

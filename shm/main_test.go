@@ -34,6 +34,8 @@ func TestMain(m *testing.M) {
 		childReadOnly(dir == "write")
 	case "banner":
 		childBanner(dir)
+	case "delay":
+		childDelay()
 	case "holder":
 		childHolder(dir)
 	}
@@ -159,4 +161,38 @@ func childHolder(dir string) {
 	}
 	fmt.Println("held")
 	select {}
+}
+
+// childDelay writes four rows of the DelayTable until it is killed.
+func childDelay() {
+	t, err := MapDelay(3)
+	if err != nil {
+		childFail(err)
+	}
+	var slots [4]int
+	for i := range slots {
+		k := DelayKey{uint64(i) + 1, 7}
+		var ok bool
+		if slots[i], ok = t.Find(k); !ok {
+			if slots[i], ok = t.Make(DelayHead{Key: k}); !ok {
+				childFail(fmt.Errorf("no room"))
+			}
+		}
+	}
+	for n := int64(0); ; n++ {
+		if n == 64 {
+			fmt.Println("writing")
+		}
+		for i, s := range slots {
+			t.Put(s, delayPattern(uint64(i)+1, n), int(n%delaySamples), n)
+		}
+	}
+}
+
+// delayPattern is a head whose every field follows from n.
+func delayPattern(id uint64, n int64) DelayHead {
+	return DelayHead{
+		Key: DelayKey{id, 7}, Step: uint8(n), Count: delaySamples, Next: int(n % delaySamples),
+		Deadline: n, Floor: n, Print: uint64(n),
+	}
 }
