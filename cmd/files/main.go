@@ -40,12 +40,15 @@ func main() {
 	if err := f.ready(master, w.Note); err != nil { // 4 handlers
 		w.End(err)
 	}
-	w.End(s.Serve(ipc.New(w.FD(1), ipc.SessionFiles, ipc.Files), master.FD())) // 5 loop
+	err = s.Serve(ipc.New(w.FD(1), ipc.SessionFiles, ipc.Files), master.FD()) // 5 loop
+	s.Close()                                                                 // uploads in hand have failed
+	w.End(err)
 }
 
 // files is what is known before the sandbox: the rules and the user's place.
 type files struct {
 	rules policy.Files
+	start *ipc.FilesStart
 	place server.Place
 }
 
@@ -69,7 +72,10 @@ func enter(master *ipc.Conn, view int) (*files, error) {
 	if !f.rules.TimesGMT {
 		server.LoadLocalTime()
 	}
-	f.place, err = server.Enter(start.Root, start.Home)
+	f.start = start
+	f.place, err = server.Start{
+		Root: start.Root, Home: start.Home, Chdir: start.Chdir, Links: start.LinksInRoot || f.rules.AllowRootSymlinks,
+	}.Enter()
 	if err != nil {
 		return nil, master.Send(ipc.FilesRefused{Reason: cut(err.Error())})
 	}
@@ -77,7 +83,13 @@ func enter(master *ipc.Conn, view int) (*files, error) {
 }
 
 func (f *files) handlers(n *names) (*server.Server, error) {
-	return server.New(f.place.Root, f.rules, n.lookup)
+	s, err := server.New(f.place.Root, f.rules, n.lookup)
+	if err != nil {
+		return nil, err
+	}
+	s.Limit(f.start.MaxStore, f.start.MaxRetrieve)
+	s.Groups(n.groups)
+	return s, nil
 }
 
 // ready tells master that the session may have the channel.

@@ -73,7 +73,7 @@ func TestPatternsCannotWorkForLong(t *testing.T) {
 
 func openTree(t testing.TB, dir string) *tree {
 	t.Helper()
-	p, err := Enter(dir, dir)
+	p, err := Start{Root: dir, Home: dir, Links: true}.Enter()
 	if err != nil {
 		t.Fatal(err)
 	}

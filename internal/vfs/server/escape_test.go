@@ -98,7 +98,7 @@ func TestKernelFileSystemsAreRefused(t *testing.T) {
 	if got := nlst(t, c, "/", "", ""); len(got) == 0 {
 		t.Error("the root is empty")
 	}
-	if _, err := Enter("/proc", "/"); err == nil {
+	if _, err := (Start{Root: "/proc", Home: "/", Links: true}).Enter(); err == nil {
 		t.Error("/proc as root")
 	}
 }

@@ -6,7 +6,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sallyport/internal/vfs"
 	"sallyport/ipc"
 )
 
@@ -154,17 +153,8 @@ func (l *listing) appendPerm(b []byte, r *row) []byte {
 // mayChange tells whether the object may be removed or renamed.
 func (l *listing) mayChange(r *row) bool {
 	entry := &r.st
-	c := &l.cur
-	if c.fd < 0 { // MLST: its parent has to be looked at
-		path := c.entries[0].name
-		if path == "/" {
-			return false
-		}
-		parent, _ := vfs.Split(path)
-		var err error
-		if c.st, err = l.s.tree.stat(parent, true); err != nil {
-			return false
-		}
+	if l.form == ipc.FormMLST {
+		return l.cur.entries[0].name != "/" && l.s.ids.mayUnlinkFrom(&l.dir, entry)
 	}
-	return l.s.ids.mayUnlinkFrom(&c.st, entry)
+	return l.s.ids.mayUnlinkFrom(&l.cur.st, entry)
 }

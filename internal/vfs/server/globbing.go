@@ -49,7 +49,7 @@ func (s *Server) glob(clean, shown string) (*matches, error) {
 		return nil, unix.E2BIG
 	}
 	m := &matches{cut: len(join(base, "")), head: shownHead(base, shown)}
-	w := &globber{t: s.tree, steps: globSteps, bytes: globBytes}
+	w := &globber{t: s.tree, hidden: &s.hidden, steps: globSteps, bytes: globBytes}
 	for _, p := range patterns {
 		start := len(w.found)
 		parts, ok := parts(p)
@@ -100,11 +100,12 @@ func shownHead(base, shown string) string {
 }
 
 type globber struct {
-	t     *tree
-	found []entry
-	steps int // that may still be spent
-	bytes int
-	bufs  [globLevels][]byte // for reading a directory at each level
+	t      *tree
+	hidden *hiding // or nil
+	found  []entry
+	steps  int // that may still be spent
+	bytes  int
+	bufs   [globLevels][]byte // for reading a directory at each level
 }
 
 // A part of a pattern is a name, or several ("a/b"), or a component that is a
@@ -190,7 +191,7 @@ func (w *globber) match(dir string, parts []part, level int) error {
 			if !w.spend(steps + readSteps) {
 				return unix.E2BIG
 			}
-			if !ok {
+			if !ok || w.hidden != nil && w.hidden.covers(&run[i]) {
 				continue
 			}
 			if len(parts) == 1 {

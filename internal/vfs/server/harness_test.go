@@ -37,7 +37,7 @@ func serve(t testing.TB, dir string, rules policy.Files, lookup Lookup) *vfs.Cli
 
 func serveConn(t testing.TB, dir string, rules policy.Files, lookup Lookup) *ipc.Conn {
 	t.Helper()
-	p, err := Enter(dir, dir)
+	p, err := Start{Root: dir, Home: dir, Links: true}.Enter()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,7 +86,7 @@ func small(t testing.TB) *Server {
 	write(t, dir+"/d/g", "")
 	symlink(t, "/d", dir+"/l")
 	symlink(t, "../..", dir+"/d/up")
-	p, err := Enter(dir, dir)
+	p, err := Start{Root: dir, Home: dir, Links: true}.Enter()
 	if err != nil {
 		t.Fatal(err)
 	}

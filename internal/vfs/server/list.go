@@ -34,6 +34,8 @@ type listing struct {
 	now   int64 // seconds, when it began
 	run   int   // bytes of names and entries in hand
 
+	dir, one unix.Stat_t // MLST: of the object and of what holds it
+
 	jobs    []job  // directories to come, the next one last
 	pending int    // bytes of their paths
 	visited int    // directories queued so far
@@ -79,7 +81,7 @@ func (s *Server) list(r *ipc.List) ipc.ListBatch {
 	case ipc.FormMLSD:
 		err = l.openDir(job{path: clean})
 	case ipc.FormMLST:
-		_, err = s.tree.stat(clean, false)
+		l.dir, l.one, err = s.tree.entry(clean)
 		l.single(clean, r.Shown)
 	case ipc.FormList, ipc.FormNames:
 		err = l.openArgument(clean, r.Shown)

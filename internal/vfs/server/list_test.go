@@ -324,7 +324,7 @@ func TestLongDirectoriesComeInRuns(t *testing.T) {
 	for i := range 3000 {
 		touch(t, fmt.Sprintf("%s/%04d", dir, i))
 	}
-	p, err := Enter(dir, dir)
+	p, err := Start{Root: dir, Home: dir, Links: true}.Enter()
 	if err != nil {
 		t.Fatal(err)
 	}

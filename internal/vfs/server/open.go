@@ -15,28 +15,48 @@ const transferFlags = unix.O_NONBLOCK | unix.O_NOCTTY
 // and removes the file all the time.
 const createTries = 16
 
-// openRead opens for RETR. The file is looked at before it is opened (opening a
-// device can have effects of its own) and again afterwards.
+// openRead opens for RETR or for a digest. The file is looked at before it is
+// opened (opening a device can have effects of its own) and again afterwards.
 func (s *Server) openRead(r *ipc.OpenRead) opened {
 	clean, err := vfs.Clean("/", r.Path)
 	if err != nil {
 		return refuseOpen(err)
 	}
 	st, err := s.tree.stat(clean, true)
+	if err == nil {
+		err = s.mayRead(r, &st)
+	}
 	if err != nil {
 		return refuseOpen(err)
-	}
-	if !isRegular(&st) {
-		return refuseOpen(refusal(ipc.DeniedNotRegular))
-	}
-	if r.Offset != 0 && !s.rules.AllowRetrieveRestart {
-		return refuseOpen(refusal(ipc.DeniedRestart))
 	}
 	fd, err := s.tree.open(clean, unix.O_RDONLY|transferFlags)
 	if err != nil {
 		return refuseOpen(err)
 	}
-	return s.grant(fd, r.Offset)
+	o := s.grant(fd, r.Offset)
+	if o.fd >= 0 {
+		st.Size = o.reply.Size // it may have grown since
+		if err := s.mayRead(r, &st); err != nil {
+			unix.Close(o.fd)
+			return refuseOpen(err)
+		}
+	}
+	return o
+}
+
+// mayRead applies the rules to a file that exists.
+func (s *Server) mayRead(r *ipc.OpenRead, st *unix.Stat_t) error {
+	switch {
+	case r.Digest && (!isRegular(st) || s.rules.DigestMax > 0 && st.Size > s.rules.DigestMax):
+		return refusal(ipc.DeniedDigest)
+	case !isRegular(st):
+		return refusal(ipc.DeniedNotRegular)
+	case r.Offset != 0 && !r.Digest && !s.rules.AllowRetrieveRestart:
+		return refusal(ipc.DeniedRestart)
+	case !r.Digest && s.maxRetrieve > 0 && st.Size > s.maxRetrieve:
+		return refusal(ipc.DeniedSize)
+	}
+	return nil
 }
 
 // grant makes the last checks on an open file: a regular one, on a file system
@@ -82,7 +102,10 @@ func (s *Server) openWrite(r *ipc.OpenWrite) opened {
 		return refuseOpen(refusal(ipc.DeniedNotRegular))
 	}
 	defer unix.Close(dir)
-	return s.openIn(dir, name, r.How == ipc.WriteAppend, offset)
+	if s.hidden.on && r.How != ipc.WriteAppend {
+		return s.openHidden(dir, name, offset)
+	}
+	return s.track(s.openIn(dir, name, r.How == ipc.WriteAppend, offset), dir, name, "")
 }
 
 // openIn creates name in dir or, if it is there and the rules agree, opens it.
@@ -116,7 +139,7 @@ func (s *Server) openIn(dir int, name string, appendTo bool, offset int64) opene
 		fd, err := openat2(dir, name, flags, 0, single)
 		switch err {
 		case nil:
-			return s.grant(fd, offset)
+			return s.roomIn(s.grant(fd, offset), appendTo || offset != 0)
 		case unix.ENOENT:
 			continue
 		case unix.ELOOP, unix.ENXIO, unix.EISDIR, unix.ENODEV: // became a link, a pipe, a directory, a device
@@ -125,6 +148,16 @@ func (s *Server) openIn(dir int, name string, appendTo bool, offset int64) opene
 		return refuseOpen(err)
 	}
 	return refuseOpen(unix.EAGAIN)
+}
+
+// roomIn refuses an upload that is to go on behind what is there already where no
+// byte more may be stored.
+func (s *Server) roomIn(o opened, behind bool) opened {
+	if o.fd >= 0 && behind && s.maxStore > 0 && o.reply.Size >= s.maxStore {
+		unix.Close(o.fd)
+		return refuseOpen(refusal(ipc.DeniedSize))
+	}
+	return o
 }
 
 // mayOverwrite applies the rules to a file that exists, in the order in which
@@ -179,7 +212,7 @@ func (s *Server) openUnique(clean string) opened {
 		}
 		o := s.grant(fd, 0)
 		o.reply.Path, o.reply.Created = name, true
-		return o
+		return s.track(o, dir, name, "")
 	}
 	return refuseOpen(refusal(ipc.DeniedUnique))
 }

@@ -19,7 +19,15 @@ type Server struct {
 	rules   policy.Files
 	ids     identity
 	names   *names
+	groups  FindGroups
 	listing *listing // in hand, or nil
+	copying *copying // in hand, or nil
+	hidden  hiding
+
+	uploads     map[uint32]*upload // to be settled by Finish
+	lastUpload  uint32
+	maxStore    int64 // bytes a file may grow to by an upload; 0: no limit
+	maxRetrieve int64 // bytes of a file that may be fetched; 0: no limit
 
 	sortedRun int // see list.go
 }
@@ -39,12 +47,29 @@ func New(root int, rules policy.Files, lookup Lookup) (*Server, error) {
 	if strings.ContainsAny(rules.StoreUniquePrefix, "/\x00") {
 		rules.StoreUniquePrefix = "ftp" // a name in the directory asked for, nowhere else
 	}
-	return &Server{tree: t, rules: rules, ids: ids, names: newNames(lookup), sortedRun: sortedRun}, nil
+	h := newHiding(rules.HiddenStores.Engine, rules.HiddenStores.Prefix, rules.HiddenStores.Suffix, unix.Getpid())
+	if !h.sound() {
+		return nil, fmt.Errorf("hidden_stores: prefix %q and suffix %q make no names of their own in the same directory", h.prefix, h.suffix)
+	}
+	return &Server{tree: t, rules: rules, ids: ids, names: newNames(lookup), hidden: h, sortedRun: sortedRun}, nil
 }
 
-// Close frees what the server holds.
+// Limit bounds the sizes of files, in bytes, 0 for no limit: what a file may grow
+// to by an upload or a copy, and what may be fetched or copied.
+func (s *Server) Limit(store, retrieve int64) {
+	s.maxStore, s.maxRetrieve = max(store, 0), max(retrieve, 0)
+}
+
+// Groups says how gids of group names are found, over the same channel as names;
+// without it groups are numbers.
+func (s *Server) Groups(find FindGroups) { s.groups = find }
+
+// Close frees what the server holds. Uploads that were not finished have failed,
+// and so has a copy.
 func (s *Server) Close() {
 	s.endListing()
+	s.endCopy()
+	s.abort()
 	unix.Close(s.tree.root)
 }
 
@@ -53,11 +78,13 @@ func (s *Server) Close() {
 // readable or ends (nil; -1 for none), or until the session breaks the dialogue.
 func (s *Server) Serve(c *ipc.Conn, other int) error {
 	for {
+		// The session is never ahead of its answer but in listings: looking
+		// for a request before waiting for one would be a call for nothing.
+		if gone := wait(c.FD(), other); gone {
+			return nil
+		}
 		m, err := c.TryRecv()
 		if err == ipc.ErrAgain {
-			if gone := wait(c.FD(), other); gone {
-				return nil
-			}
 			continue
 		}
 		if err == io.EOF {
@@ -88,15 +115,44 @@ func wait(session, other int) (gone bool) {
 
 // serve answers one request.
 func (s *Server) serve(c *ipc.Conn, req any) error {
+	if s.copying != nil {
+		if _, on := req.(*ipc.Copy); !on {
+			s.endCopy()
+		}
+	}
 	switch r := req.(type) {
 	case *ipc.Stat:
 		return c.Send(s.stat(r))
 	case *ipc.ChangeDir:
 		return c.Send(pathReply(r.Path, s.changeDir))
 	case *ipc.OpenRead:
-		return sendOpened(c, s.openRead(r))
+		_, err := sendOpened(c, s.openRead(r))
+		return err
 	case *ipc.OpenWrite:
-		return sendOpened(c, s.openWrite(r))
+		o := s.openWrite(r)
+		passed, err := sendOpened(c, o)
+		if o.reply.Upload != 0 && !passed {
+			s.finish(&ipc.Finish{Upload: o.reply.Upload})
+		}
+		return err
+	case *ipc.Finish:
+		return c.Send(s.finish(r))
+	case *ipc.SetMode:
+		return c.Send(s.setMode(r))
+	case *ipc.SetGroup:
+		return c.Send(s.setGroup(r))
+	case *ipc.SetTimes:
+		return c.Send(s.setTimes(r))
+	case *ipc.Symlink:
+		return c.Send(s.symlink(r))
+	case *ipc.MakeTree:
+		return c.Send(pathReply(r.Path, s.makeTree))
+	case *ipc.RemoveTree:
+		return c.Send(pathReply(r.Path, s.removeTree))
+	case *ipc.Copy:
+		return c.Send(s.copyFile(r))
+	case *ipc.Space:
+		return c.Send(s.space(r))
 	case *ipc.Mkdir:
 		return c.Send(pathReply(r.Path, s.mkdir))
 	case *ipc.Rmdir:
@@ -155,6 +211,14 @@ type opened struct {
 	reply ipc.OpenReply
 }
 
+// refused is the error of an open that was refused.
+func (o *opened) refused() error {
+	if o.reply.Denied != 0 {
+		return refusal(o.reply.Denied)
+	}
+	return unix.Errno(o.reply.Errno)
+}
+
 func refuseOpen(err error) opened {
 	o := opened{fd: -1}
 	o.reply.Errno, o.reply.Denied = verdict(err)
@@ -171,20 +235,20 @@ const (
 // sendOpened passes the file. The kernel bounds the descriptors of one user that
 // are on their way, sent and not yet received, by the sender's RLIMIT_NOFILE:
 // where many sessions run under one uid a short wait makes room, and if it does
-// not the client is told to try again.
-func sendOpened(c *ipc.Conn, o opened) error {
+// not the client is told to try again, and passed is false.
+func sendOpened(c *ipc.Conn, o opened) (passed bool, err error) {
 	if o.fd < 0 {
-		return c.Send(o.reply)
+		return false, c.Send(o.reply)
 	}
 	defer unix.Close(o.fd)
 	for range passTries {
 		err := c.Send(o.reply, o.fd)
 		if !errors.Is(err, unix.ETOOMANYREFS) {
-			return err
+			return err == nil, err
 		}
 		_ = unix.Nanosleep(&unix.Timespec{Nsec: passPause}, nil) // a timer would cost an epoll set
 	}
-	return c.Send(refuseOpen(unix.EAGAIN).reply)
+	return false, c.Send(refuseOpen(unix.EAGAIN).reply)
 }
 
 func (s *Server) stat(r *ipc.Stat) ipc.StatReply {

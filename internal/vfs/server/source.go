@@ -89,6 +89,9 @@ func (l *listing) load() {
 	c := &l.cur
 	c.entries, _ = c.reader.read(c.entries[:0], l.run)
 	c.at = 0
+	if l.s.hidden.on {
+		c.entries = slices.DeleteFunc(c.entries, func(e entry) bool { return l.s.hidden.covers(&e) })
+	}
 	if l.form != ipc.FormMLSD && !l.o.all && !l.o.almost {
 		c.entries = slices.DeleteFunc(c.entries, func(e entry) bool { return e.name[0] == '.' })
 	}
@@ -156,6 +159,8 @@ func keyByName(entries []entry) {
 func (l *listing) lstat(e *entry, st *unix.Stat_t) (err error) {
 	c := &l.cur
 	switch {
+	case l.form == ipc.FormMLST:
+		*st = l.one
 	case c.fd < 0:
 		*st, err = l.s.tree.stat(e.name, false)
 	case e.name == ".":

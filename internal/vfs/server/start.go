@@ -18,35 +18,85 @@ type Place struct {
 	Note string // for the log, where the start directory is not the home
 }
 
-// Enter resolves root and home, absolute paths of the host, with the rights of
-// the process, before it is confined. Symbolic links on the way are followed as
-// at a login. It fails if the root is no directory that can be entered or lies
-// on a kernel interface such as /proc.
+// Start says where a user is to be put: absolute paths of the host, and a start
+// directory as the client names it.
+type Start struct {
+	Root string
+	Home string
+	// Chdir is a directory as the client would name it, relative to the home if
+	// that lies in the root; "" for none.
+	Chdir string
+	// Links lets components of the root be symbolic links of anybody. Otherwise
+	// only such as root owns in a directory that only root may change are
+	// followed: they are the administrator's, and a user cannot move the own jail.
+	Links bool
+}
+
+// Enter resolves root and home with the rights of the process, before it is
+// confined. It fails if the root is no directory that can be entered, lies on a
+// kernel interface such as /proc, or is reached by a link that is not allowed.
 //
-// The start directory is the home if that lies in the root: by the real paths of
-// both, component by component, so that the home "/home/alice" does not lie in
-// the root "/home/al". Otherwise, and if the home is missing or cannot be
-// entered, it is "/". Enter changes the working directory, to "/" in the end.
-func Enter(root, home string) (Place, error) {
-	fd, err := openHost(root)
+// The start directory is Chdir if that can be entered, otherwise the home if
+// that lies in the root: by the real paths of both, component by component, so
+// that the home "/home/alice" does not lie in the root "/home/al". Otherwise,
+// and if the home is missing or cannot be entered, it is "/". Enter changes the
+// working directory, to "/" in the end.
+func (s Start) Enter() (Place, error) {
+	fd, err := s.openRoot()
 	if err != nil {
-		return Place{Root: -1}, fmt.Errorf("root %q: %w", root, err)
+		return Place{Root: -1}, fmt.Errorf("root %q: %w", s.Root, err)
 	}
 	p := Place{Root: fd, Home: "/"}
 	if err := checkRoot(fd); err != nil {
 		unix.Close(fd)
-		return Place{Root: -1}, fmt.Errorf("root %q: %w", root, err)
+		return Place{Root: -1}, fmt.Errorf("root %q: %w", s.Root, err)
 	}
-	if at, err := locate(fd, home); err != nil {
-		p.Note = fmt.Sprintf("home %q: %v; starting in the root", home, err)
+	if at, err := locate(fd, s.Home); err != nil {
+		p.Note = fmt.Sprintf("home %q: %v; starting in the root", s.Home, err)
 	} else {
 		p.Home = at
+	}
+	if s.Chdir != "" {
+		at, err := startIn(fd, p.Home, s.Chdir)
+		if err == nil {
+			p.Home, p.Note = at, ""
+		} else {
+			p.Note = strings.TrimPrefix(p.Note+fmt.Sprintf("; start directory %q: %v", s.Chdir, err), "; ")
+		}
 	}
 	if err := unix.Chdir("/"); err != nil {
 		unix.Close(fd)
 		return Place{Root: -1}, fmt.Errorf("change to /: %w", err)
 	}
 	return p, nil
+}
+
+// startIn returns the virtual path of a start directory that can be entered.
+func startIn(root int, home, chdir string) (string, error) {
+	at, err := vfs.Clean(home, chdir)
+	if err != nil {
+		return "", unix.ENAMETOOLONG
+	}
+	t, err := newTree(root)
+	if err != nil {
+		return "", err
+	}
+	fd, st, err := t.handle(at, true)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	if !isDir(&st) {
+		return "", unix.ENOTDIR
+	}
+	return at, enterable(fd)
+}
+
+func (s Start) openRoot() (int, error) {
+	if s.Links {
+		return openHost(s.Root)
+	}
+	return openPlain(s.Root)
 }
 
 // openHost opens a directory of the host for path resolution.

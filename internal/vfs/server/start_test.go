@@ -35,7 +35,7 @@ func TestEnter(t *testing.T) {
 		{"/", "/", "/", ""},
 		{"/", dir + "/no", "/", "no such file"},
 	} {
-		p, err := Enter(x.root, x.home)
+		p, err := Start{Root: x.root, Home: x.home, Links: true}.Enter()
 		if err != nil {
 			t.Errorf("root %s: %v", x.root, err)
 			continue
@@ -49,7 +49,7 @@ func TestEnter(t *testing.T) {
 		dir + "/no": "no such file", dir + "/file": "not a directory", "relative": "not an absolute path", "": "not an absolute path",
 		"/proc/self": "interface of the kernel", "/sys": "interface of the kernel", dir + "/file/x": "not a directory",
 	} {
-		p, err := Enter(root, "/")
+		p, err := Start{Root: root, Home: "/", Links: true}.Enter()
 		if err == nil || !strings.Contains(err.Error(), why) || p.Root != -1 {
 			t.Errorf("root %q: %v", root, err)
 		}
