@@ -188,5 +188,12 @@ var MasterAuthd = newDialogue(&Dialogue{
 		{Kind: 19, From: Master, In: AuthdServing, Body: DataMade{}},
 		{Kind: 20, From: Authd, In: AuthdServing, Body: AuthdEvent{}},
 		{Kind: 21, From: Authd, In: AnyState, Body: Expiring{}},
+		{Kind: 30, From: Master, In: AnyState, FDs: 1, Body: DelayShare{}},
+		{Kind: 31, From: Master, In: AnyState, Body: DelayReset{}},
+		{Kind: 32, From: Authd, In: AnyState, Body: DelayCleared{}},
+		{Kind: 33, From: Master, In: AnyState, Body: DelayExplain{}},
+		{Kind: 34, From: Authd, In: AnyState, Body: DelayExplained{}},
+		{Kind: 35, From: Master, In: AnyState, Body: DelayTrace{}},
+		{Kind: 36, From: Authd, In: AnyState, Body: DelayNote{}},
 	},
 })
