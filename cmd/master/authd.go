@@ -215,6 +215,12 @@ func (m *master) authdMessage(a *authd, body any) {
 		m.startPam(a, q.Session)
 	case *ipc.AuthdLog:
 		m.log.Log(context.Background(), levelOf(q.Level), q.Text, "pid", a.pid)
+	case *ipc.Rehosted:
+		m.rehosted(a, q.Session)
+	case *ipc.AuthdEvent:
+		m.authdEvent(a, q)
+	case *ipc.Expiring:
+		m.expiring(q.Certificates)
 	case *ipc.Pong:
 		a.pong = true
 	}
@@ -251,11 +257,13 @@ func (m *master) authdServes(a *authd, r *ipc.AuthdReady) {
 }
 
 // attachAll gives every session before its login a channel to a, unless its
-// login is in the hands of another one just now.
+// login is in the hands of another one just now. A session that is logged in
+// and speaks TLS needs one for signatures, where it has lost its own.
 func (m *master) attachAll(a *authd) {
 	for _, s := range m.sessions {
 		switch {
-		case s.open || s.ending || s.login != nil || s.auth == a:
+		case s.ending || s.drains || s.login != nil || s.auth == a:
+		case s.open && (s.auth != nil || s.c.cert == ""):
 		case s.authEnd >= 0:
 			m.attach(a, s, s.authEnd)
 			unix.Close(s.authEnd)
@@ -278,6 +286,9 @@ func (m *master) renewAuth(a *authd, s *session) {
 	m.tell(s, &ipc.NewAuth{}, ours)
 	unix.Close(ours)
 	unix.Close(theirs)
+	if s.rehosting { // the former authd was asked; this one knows already
+		m.hostSelected(s)
+	}
 }
 
 func (m *master) attach(a *authd, s *session, end int) {
@@ -285,7 +296,7 @@ func (m *master) attach(a *authd, s *session, end int) {
 	a.users++
 	m.sendAuthd(a, &ipc.Attach{
 		Session: s.c.id, Peer: s.c.peer.String(), Local: s.c.local.String(), Host: s.c.set.Auth.Name,
-		Class: s.c.class, Protocol: s.c.protocol, Failed: s.c.failed,
+		Class: s.c.class, Protocol: s.c.protocol, Failed: s.c.failed, TLS: s.c.cert, Open: s.open,
 	}, end)
 }
 
@@ -367,6 +378,9 @@ func (m *master) authdGone(a *authd, ws unix.WaitStatus) {
 			if s.login != nil && !s.login.released { // else the session has its verdict
 				m.endLogin(s)
 			}
+			if s.rehosting { // the next one will be told the new facts
+				m.hostSelected(s)
+			}
 		}
 	}
 	delete(m.oldAuthd, a.pid)
@@ -375,6 +389,19 @@ func (m *master) authdGone(a *authd, ws unix.WaitStatus) {
 		m.authdFailed(exitText(ws))
 	}
 	m.drained()
+}
+
+// authdEvent logs what authd has seen of a session's client, at a bounded rate.
+func (m *master) authdEvent(a *authd, q *ipc.AuthdEvent) {
+	s := m.waitingFor(a, q.Session)
+	if s == nil || !s.reports.take(m.loop.now) {
+		return
+	}
+	ev := logging.Event("client." + q.Event)
+	if q.Event == "SignerAbuse" {
+		ev = logging.SecurityViolation
+	}
+	m.log.Warn("client event", append(s.facts(), logging.Kind(ev), "seen", q.Event, "detail", q.Detail)...)
 }
 
 // lastWords reads what authd had sent before it died: a Released among it

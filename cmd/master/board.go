@@ -107,6 +107,13 @@ func (p *page) close() {
 	p.fd = -1
 }
 
+// protected tells whether the control connection is under TLS; for explicit TLS
+// that is the session's claim.
+func (s *session) protected() bool {
+	v, _ := s.page.Snapshot()
+	return s.c != nil && s.c.tls || v.TLS
+}
+
 // transferring is the session's claim that a transfer runs.
 func (s *session) transferring() bool {
 	v, ok := s.page.Snapshot()

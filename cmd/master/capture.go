@@ -33,15 +33,16 @@ func (m *master) capture() *state {
 	}
 	settings := map[*policy.Settings]int{}
 	for _, c := range m.oldestFirst() {
-		n, ok := settings[c.set]
+		n, ok := settings[c.base]
 		if !ok {
 			n = len(s.Settings)
-			settings[c.set] = n
-			s.Settings = append(s.Settings, *c.set)
+			settings[c.base] = n
+			s.Settings = append(s.Settings, *c.base)
 		}
 		x := savedClient{
 			ID: c.id, FD: c.fd, Peer: c.peer, Local: c.local, Label: c.label, Protocol: c.protocol, Host: c.host,
 			Class: c.class, Settings: n, Accepted: c.accepted, Failed: c.failed, Waiting: c.waiting,
+			Bound: c.bound, Via: c.via, TLS: c.tls, Proxied: c.proxied, Headed: c.headed, SNI: c.sni, Cert: c.cert, Patience: c.patience,
 		}
 		if c.session != nil {
 			x.Session = saveSession(c.session, save)
@@ -70,6 +71,8 @@ func saveSession(s *session, save func(*child) savedChild) *savedSession {
 		Child: save(s.child), Lane: s.lane.FD(), Notice: s.notice.FD(), Page: s.page.fd,
 		Open: s.open, Ending: s.ending, Reason: s.reason, User: s.user, UID: s.uid, Since: s.since,
 		AuthEnd: s.authEnd, Drains: s.drains,
+		Rehosting: s.rehosting, Selections: s.selections, Anonymous: s.anonymous, Email: s.email, Named: s.named,
+		Place: s.place, Transfer: s.transfer, Connected: s.connected, Lifetime: s.lifetime,
 		Data: savedData{Seq: s.data.seq, Listener: s.data.listener, Port: s.data.port, Target: s.data.target, Dialing: s.data.dialing},
 	}
 	if s.data.expiry.armed() {

@@ -48,6 +48,7 @@ const (
 	refusedOrigin      = "unauthenticated connections of one address"
 	refusedHost        = "MaxConnectionsPerHost"
 	refusedBan         = "banned"
+	refusedProxy       = "no trusted proxy"
 	refusedPool        = "no session free"
 	refusedSystem      = "accept failed"
 	refusedDescriptors = "descriptors used up"
@@ -59,12 +60,8 @@ func (c *census) room(g *policy.Global, a netip.Addr, dice func(n uint32) uint32
 	if g.MaxInstances > 0 && c.live >= g.MaxInstances {
 		return refusedInstances
 	}
-	limit := g.UnauthPerAddress
-	if !a.Is4() {
-		limit = g.UnauthPerPrefix
-	}
-	if limit > 0 && c.byOrigin[origin(a)] >= limit {
-		return refusedOrigin
+	if why := c.crowd(g, a); why != "" {
+		return why
 	}
 	switch full, half := g.Unauthenticated, g.Unauthenticated/2; {
 	case full == 0:
@@ -76,26 +73,60 @@ func (c *census) room(g *policy.Global, a netip.Addr, dice func(n uint32) uint32
 	return ""
 }
 
+// crowd tells whether one more unauthenticated connection may come from a; no
+// address (zero) has no limit.
+func (c *census) crowd(g *policy.Global, a netip.Addr) (why string) {
+	limit := g.UnauthPerAddress
+	if !a.Is4() {
+		limit = g.UnauthPerPrefix
+	}
+	if a.IsValid() && limit > 0 && c.byOrigin[origin(a)] >= limit {
+		return refusedOrigin
+	}
+	return ""
+}
+
 func randomBelow(n uint32) uint32 { return rand.Uint32N(n) }
 
-// enter counts an unauthenticated connection.
+// enter counts an unauthenticated connection. One without an address (zero), a
+// trusted proxy's, counts in all alone.
 func (c *census) enter(host string, a netip.Addr) {
 	c.live++
-	c.byHost[hostKey{host, a}]++
 	c.unauth++
-	c.byOrigin[origin(a)]++
+	c.seat(host, a)
+}
+
+// seat counts an unauthenticated connection by its address.
+func (c *census) seat(host string, a netip.Addr) {
+	if a.IsValid() {
+		c.byHost[hostKey{host, a}]++
+		c.byOrigin[origin(a)]++
+	}
+}
+
+// move counts an unauthenticated connection by another virtual host or address.
+func (c *census) move(host string, a netip.Addr, toHost string, to netip.Addr) {
+	if a.IsValid() {
+		decrement(c.byHost, hostKey{host, a})
+		decrement(c.byOrigin, origin(a))
+	}
+	c.seat(toHost, to)
 }
 
 // login moves a connection to the authenticated ones.
 func (c *census) login(a netip.Addr) {
 	c.unauth--
-	decrement(c.byOrigin, origin(a))
+	if a.IsValid() {
+		decrement(c.byOrigin, origin(a))
+	}
 }
 
 // leave takes a connection out.
 func (c *census) leave(host string, a netip.Addr, authenticated bool) {
 	c.live--
-	decrement(c.byHost, hostKey{host, a})
+	if a.IsValid() {
+		decrement(c.byHost, hostKey{host, a})
+	}
 	if !authenticated {
 		c.login(a)
 	}

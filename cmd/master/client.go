@@ -16,16 +16,25 @@ import (
 type client struct {
 	id          uint64
 	fd          int
-	peer, local netip.AddrPort
-	label       string // of the listener
+	peer, local netip.AddrPort // as the client sees them: where a proxy is trusted, by its header
+	bound       netip.AddrPort // address of the socket; data connections are on it
+	via         netip.AddrPort // where the connection came from: peer, or a proxy
+	label       string         // of the listener
 	protocol    string
+	tls         bool   // implicit TLS: the greeting is the session's
+	proxied     bool   // came from a trusted proxy, which owes a PROXY header
+	headed      bool   // and has delivered it
+	sni         string // host chosen by SNI; HOST must name the same one
 	gen         *generation
 	host        string // name of the virtual host; the census counts by it
 	class       string
-	set         *policy.Settings
-	accepted    int64 // loop time
-	deadline    timer // TimeoutLogin
-	waiting     bool  // has spoken, no session yet
+	cert        string           // policy.TLSHost that signs for it; "": none
+	set         *policy.Settings // in force
+	base        *policy.Settings // of host and class; set differs in an anonymous session
+	accepted    int64            // loop time
+	deadline    timer            // TimeoutLogin
+	patience    uint32           // seconds from accepted to deadline
+	waiting     bool             // has spoken, no session yet
 	failed      uint32
 	session     *session
 }
@@ -81,16 +90,21 @@ func (m *master) resumeAccept() {
 func (m *master) welcome(l *listener, fd int, peer netip.AddrPort) {
 	m.count(shm.Accepted)
 	g := &m.gen.policy.Global
-	why := ""
+	why, by := "", peer.Addr()
+	if len(l.proxy) > 0 {
+		by = netip.Addr{} // counted when the header has come
+	}
 	switch {
 	case fd >= m.roof:
 		why = refusedDescriptors
-	case m.banned(peer.Addr()):
+	case len(l.proxy) > 0 && !l.trusts(peer.Addr()):
+		why = refusedProxy
+	case by.IsValid() && m.banned(by):
 		why = refusedBan
 	case !m.rate.take(m.loop.now):
 		why = refusedRate
 	default:
-		why = m.census.room(g, peer.Addr(), randomBelow)
+		why = m.census.room(g, by, randomBelow)
 	}
 	if why != "" {
 		unix.Close(fd)
@@ -102,17 +116,17 @@ func (m *master) welcome(l *listener, fd int, peer netip.AddrPort) {
 		unix.Close(fd)
 		return
 	}
-	host, class, set := m.decide(peer.Addr(), local)
-	if n := set.Max.ConnectionsPerHost.Count; n > 0 && m.census.byHost[hostKey{host, peer.Addr()}] >= n {
-		sendNow(fd, perHostText(set.Max.ConnectionsPerHost))
+	m.nextID++
+	c := &client{
+		id: m.nextID, fd: fd, peer: peer, local: local, bound: local, via: peer,
+		label: l.label, protocol: l.protocol, tls: l.tls == "implicit", proxied: len(l.proxy) > 0, accepted: m.loop.now,
+	}
+	c.sit(m.decide(peer.Addr(), local))
+	if x := c.set.Max.ConnectionsPerHost; by.IsValid() && x.Count > 0 && m.census.byHost[hostKey{c.host, by}] >= x.Count {
+		sendNow(fd, c.partingWords("530 "+perHostText(x)+"\r\n"))
 		unix.Close(fd)
 		m.refusals.note(m, refusedHost, "", peer)
 		return
-	}
-	m.nextID++
-	c := &client{
-		id: m.nextID, fd: fd, peer: peer, local: local,
-		label: l.label, protocol: l.protocol, gen: m.gen, host: host, class: class, set: set, accepted: m.loop.now,
 	}
 	m.adopt(c)
 	m.trace(traceAccept, 5, "greeted", c)
@@ -122,24 +136,32 @@ func (m *master) welcome(l *listener, fd int, peer netip.AddrPort) {
 // adopt counts a connection and starts its login deadline.
 func (m *master) adopt(c *client) {
 	c.gen.acquire()
-	m.census.enter(c.host, c.peer.Addr())
+	m.census.enter(c.host, c.origin())
 	m.clients[c.id] = c
 	c.deadline.fn = func() { m.loginTimeout(c) }
-	if t := c.set.TimeoutLogin; t > 0 {
-		m.loop.timers.set(&c.deadline, c.accepted+int64(t)*int64(time.Second))
-	}
+	m.armLogin(c)
 }
 
-// greet writes the constant greeting and waits for the client's first byte.
+// greet writes the greeting, unless a PROXY header or a TLS handshake comes
+// first, and waits for the client's first byte.
 func (m *master) greet(c *client) {
-	m.scratch = append(m.scratch[:0], "220 "...)
-	m.scratch = append(m.scratch, c.set.Session.Ident...)
-	m.scratch = append(m.scratch, "\r\n"...)
-	if !sendNow(c.fd, m.scratch) {
-		m.drop(c)
-		return
+	if !c.tls && !c.proxied {
+		m.scratch = m.greeting(m.scratch[:0], c)
+		if !sendNow(c.fd, m.scratch) {
+			m.drop(c)
+			return
+		}
 	}
 	m.await(c)
+}
+
+// partingWords is a last reply that master itself writes: none where the client
+// waits for a TLS handshake or is in one.
+func (c *client) partingWords(reply string) []byte {
+	if c.tls || c.session != nil && c.session.protected() {
+		return nil
+	}
+	return []byte(reply)
 }
 
 // await lets the loop tell of the first byte or the end of a silent client.
@@ -158,7 +180,7 @@ func (m *master) spoke(c *client) {
 		return
 	}
 	m.loop.del(c.fd)
-	if m.banned(c.peer.Addr()) {
+	if a := c.origin(); a.IsValid() && m.banned(a) {
 		m.refusals.note(m, refusedBan, "", c.peer)
 		m.drop(c)
 		return
@@ -172,7 +194,7 @@ func (m *master) spoke(c *client) {
 	}
 	if len(m.waiting) >= maxWaiting {
 		m.refusals.note(m, refusedPool, "", c.peer)
-		sendNow(c.fd, []byte(replyBusy))
+		sendNow(c.fd, c.partingWords(replyBusy))
 		m.drop(c)
 		return
 	}
@@ -215,7 +237,7 @@ func (m *master) drop(c *client) {
 // forget takes a connection out of the books.
 func (m *master) forget(c *client, authenticated bool) {
 	m.loop.timers.stop(&c.deadline)
-	m.census.leave(c.host, c.peer.Addr(), authenticated)
+	m.census.leave(c.host, c.origin(), authenticated)
 	delete(m.clients, c.id)
 	c.gen.release()
 	m.drained()

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"strings"
 
-	"sallyport/internal/access"
 	"sallyport/internal/config"
 	"sallyport/internal/policy"
 	"sallyport/ipc"
@@ -63,30 +61,22 @@ func check(opt *options) int {
 	return 0
 }
 
-// decide chooses virtual host, class and settings of a connection by its two
-// addresses.
-func (m *master) decide(peer netip.Addr, local netip.AddrPort) (host, class string, set *policy.Settings) {
-	class = m.gen.rules.Class(peer)
-	h := m.gen.rules.HostFor(local)
-	return h.Name, class, h.For(class)
+// decide chooses the seat of a connection by its two addresses.
+func (m *master) decide(peer netip.Addr, local netip.AddrPort) seat {
+	return seatAt(m.gen, m.gen.rules.HostFor(local), peer)
 }
 
 // rootOf picks the directory that a user is confined to.
-func (m *master) rootOf(s *session, q *ipc.LoginReport) (string, error) {
-	root, ok := s.c.gen.rules.RootFor(s.c.set, access.User{Name: q.User, Home: q.Home, Groups: q.GroupNames}, s.c.class)
+func (m *master) rootOf(s *session, q *ipc.LoginReport, set *policy.Settings) (string, error) {
+	root, ok := s.c.gen.rules.RootFor(set, userOf(q), s.c.class)
 	if !ok {
 		return "", fmt.Errorf("no root for this user")
 	}
 	return root, nil
 }
 
-// perHostText is the refusal that takes the place of the banner
-// (MaxConnectionsPerHost).
-func perHostText(l policy.Limit) []byte {
-	text := l.Message
-	if text == "" {
-		text = "Sorry, the maximum number of connections (%m) for your host are already connected."
-	}
-	text = strings.ReplaceAll(text, "%m", fmt.Sprint(l.Count))
-	return []byte("530 " + strings.NewReplacer("\r", " ", "\n", " ").Replace(text) + "\r\n")
+// perHostText is the refusal of a connection that is one too many of its address
+// (MaxConnectionsPerHost), without its code.
+func perHostText(l policy.Limit) string {
+	return limitText(l, "Sorry, the maximum number of connections (%m) for your host are already connected.")
 }

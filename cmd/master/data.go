@@ -29,6 +29,9 @@ type data struct {
 
 func newData() data { return data{listener: -1, dialing: -1} }
 
+// waits tells whether a data connection is awaited or being made.
+func (d *data) waits() bool { return d.listener >= 0 || d.dialing >= 0 }
+
 const dialDeadline = 30 * time.Second
 
 // portKey is a passive port of master's own; the busy table saves the system
@@ -39,11 +42,11 @@ type portKey struct {
 }
 
 // passive opens a listener on the address the client called and answers where.
-func (m *master) passive(s *session) {
+func (m *master) passive(s *session, extended bool) {
 	m.dropData(s)
 	s.data.seq++
 	p := s.c.set.Passive
-	fd, port, err := m.listenPassive(s.c.local.Addr(), p)
+	fd, port, err := m.listenPassive(s.c.bound.Addr(), p)
 	if err != nil {
 		if s.reports.take(m.loop.now) {
 			m.log.Warn("no passive listener", append(s.facts(), "error", err.Error())...)
@@ -57,18 +60,48 @@ func (m *master) passive(s *session) {
 		return
 	}
 	s.data.listener, s.data.port = fd, port
-	m.busy[portKey{s.c.local.Addr(), port}] = true
+	m.busy[portKey{s.c.bound.Addr(), port}] = true
 	m.expireData(s, time.Duration(s.c.set.TimeoutStalled)*time.Second)
 	m.trace(traceData, 5, "passive listener", s.c, slog.Int("port", int(port)))
-	m.answer(s, &ipc.Listening{Seq: s.data.seq, Address: shownAddress(p, s.c.local.Addr()), Port: port})
+	address := ""
+	if !extended {
+		address = m.shownAddress(s, &p).WithZone("").String()
+	}
+	m.answer(s, &ipc.Listening{Seq: s.data.seq, Address: address, Port: port})
 }
 
-// shownAddress is the address of the 227 reply.
-func shownAddress(p policy.Passive, local netip.Addr) string {
-	if a, err := netip.ParseAddr(p.Address); err == nil {
-		return a.Unmap().String()
+// shownAddress is the address of the 227 reply: the configured one, or what its
+// name resolves to; the address that the client called where neither is there,
+// and for clients on this side of the address translation.
+func (m *master) shownAddress(s *session, p *policy.Passive) netip.Addr {
+	local := s.c.local.Addr()
+	if p.Address == "" || p.Address == "local" || insideOf(p.Local, s.c.peer.Addr()) {
+		return local
 	}
-	return local.WithZone("").String()
+	if a, err := netip.ParseAddr(p.Address); err == nil {
+		return a.Unmap()
+	}
+	if a, ok := m.lookUp(p.Address); ok {
+		return a
+	}
+	if s.reports.take(m.loop.now) {
+		m.log.Warn("passive address does not resolve, the local one is shown", append(s.facts(), "name", p.Address)...)
+	}
+	return local
+}
+
+// insideOf tells whether an item fits an address, and none with "!" does.
+func insideOf(items []policy.AddressItem, a netip.Addr) bool {
+	in := false
+	for _, i := range items {
+		p, err := netip.ParsePrefix(i.Prefix)
+		if fits := i.Prefix == "all" || err == nil && p.Contains(a.WithZone("")); fits && i.Not {
+			return false
+		} else if fits {
+			in = true
+		}
+	}
+	return in
 }
 
 // listenPassive binds a random free port of the range, and no other one: a
@@ -152,8 +185,12 @@ func (m *master) active(s *session, text string) {
 	}
 	target = netip.AddrPortFrom(to, target.Port())
 	why := refuseTarget(target, s.c.peer.Addr(), s.c.local.Addr(), s.c.set.AllowForeignAddress)
-	if why == "" && to != s.c.peer.Addr() && ownAddress(target) {
+	switch {
+	case why != "" || to == s.c.peer.Addr():
+	case ownAddress(target):
 		why = "address of this machine"
+	case m.isProxy(to):
+		why = "address of a proxy"
 	}
 	if why != "" {
 		if s.reports.take(m.loop.now) { // a client must not flood the log
@@ -200,7 +237,7 @@ func (m *master) connect(s *session) {
 	s.data.target = netip.AddrPort{}
 	m.trace(traceData, 5, "dialing", s.c, slog.String("target", target.String()))
 	m.answer(s, &ipc.Done{Seq: s.data.seq})
-	fd, err := dial(s.c.local.Addr(), target)
+	fd, err := dial(s.c.bound.Addr(), target)
 	if err != nil {
 		m.deliver(s, -1, err)
 		return
@@ -261,6 +298,8 @@ func (m *master) deliver(s *session, fd int, err error) {
 		return
 	}
 	m.count(shm.DataConnections)
+	s.connected = m.loop.now
+	m.dataMade(s)
 	m.tell(s, &ipc.Data{Seq: seq}, fd)
 	unix.Close(fd)
 }
@@ -278,7 +317,7 @@ func (m *master) expireData(s *session, d time.Duration) {
 func (m *master) dropData(s *session) {
 	m.loop.timers.stop(&s.data.expiry)
 	if s.data.listener >= 0 {
-		delete(m.busy, portKey{s.c.local.Addr(), s.data.port})
+		delete(m.busy, portKey{s.c.bound.Addr(), s.data.port})
 	}
 	m.loop.closeFD(&s.data.listener)
 	m.loop.closeFD(&s.data.dialing)

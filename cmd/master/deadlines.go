@@ -10,13 +10,13 @@ import (
 // loginTimeout ends a connection that has not logged in in time. Nothing that
 // the client does restarts this deadline.
 func (m *master) loginTimeout(c *client) {
-	text := fmt.Sprintf("Login timeout (%s): closing control connection", seconds(c.set.TimeoutLogin))
-	m.log.Info("login timeout", logging.Peer(c.peer.String()), logging.Session(c.id), logging.Kind(logging.SessionTimeout))
+	text := fmt.Sprintf("Login timeout (%s): closing control connection", seconds(c.patience))
+	m.log.Info("Login timeout exceeded, disconnected", logging.Peer(c.peer.String()), logging.Session(c.id), logging.Kind(logging.SessionTimeout))
 	if c.session != nil {
 		m.end(c.session, 421, text, "login timeout")
 		return
 	}
-	m.loop.farewell(&c.fd, []byte("421 "+text+"\r\n"))
+	m.loop.farewell(&c.fd, c.partingWords("421 "+text+"\r\n"))
 	m.drop(c)
 }
 
@@ -24,7 +24,55 @@ func (m *master) loginTimeout(c *client) {
 func (m *master) armIdle(s *session) {
 	if t := s.c.set.TimeoutIdle; t > 0 {
 		m.loop.after(&s.idle, time.Duration(t)*time.Second)
+	} else {
+		m.loop.timers.stop(&s.idle)
 	}
+}
+
+// armOpen starts the timers of a session that is logged in.
+func (m *master) armOpen(s *session) {
+	m.armIdle(s)
+	second := int64(time.Second)
+	if t := s.c.set.TimeoutNoTransfer; t > 0 {
+		m.loop.timers.set(&s.quiet, max(s.since+int64(t)*second, m.loop.now))
+	}
+	if s.lifetime > 0 {
+		m.loop.timers.set(&s.life, max(s.since+int64(s.lifetime)*second, m.loop.now))
+	}
+}
+
+// noTransferCheck ends a session that has transferred nothing for
+// TimeoutNoTransfer since its login or the end of its last transfer; listings
+// count. When a data connection came is master's own knowledge, when the
+// transfer over it ended is the session's claim.
+func (m *master) noTransferCheck(s *session) {
+	limit := int64(s.c.set.TimeoutNoTransfer) * int64(time.Second)
+	last := max(s.since, s.connected)
+	if v, _ := s.page.Snapshot(); s.connected > 0 {
+		last = max(last, v.Ended)
+	}
+	if s.data.waits() || s.moves(time.Duration(m.loop.now-s.active())) {
+		last = m.loop.now
+	}
+	if left := last + limit - m.loop.now; left > 0 {
+		m.loop.after(&s.quiet, max(time.Duration(left), 10*time.Millisecond))
+		return
+	}
+	m.log.Info("FTP no transfer timeout, disconnected", append(s.facts(), logging.Kind(logging.SessionTimeout))...)
+	m.end(s, 421, fmt.Sprintf("No transfer timeout (%s): closing control connection", seconds(s.c.set.TimeoutNoTransfer)), "no transfer timeout")
+}
+
+// sessionTimeout ends a session whose time is up, whatever it does.
+func (m *master) sessionTimeout(s *session) {
+	m.log.Info("FTP session timed out, disconnected", append(s.facts(), logging.Kind(logging.SessionTimeout))...)
+	m.end(s, 421, fmt.Sprintf("Session Timeout (%s): closing control connection", seconds(s.lifetime)), "session timeout")
+}
+
+// moves tells whether a transfer runs whose bytes have moved within
+// TimeoutStalled; quiet is how long nothing has.
+func (s *session) moves(quiet time.Duration) bool {
+	stalled := time.Duration(s.c.set.TimeoutStalled) * time.Second
+	return s.transferring() && (stalled == 0 || quiet < stalled)
 }
 
 // idleCheck ends a session whose client has been silent for TimeoutIdle. The
@@ -38,14 +86,14 @@ func (m *master) idleCheck(s *session) {
 		return
 	}
 	quiet := min(time.Duration(ms)*time.Millisecond, time.Duration(m.loop.now-s.active()))
-	if stalled := time.Duration(s.c.set.TimeoutStalled) * time.Second; s.transferring() && (stalled == 0 || quiet < stalled) {
+	if s.moves(quiet) {
 		quiet = 0
 	}
 	if quiet < limit {
 		m.loop.after(&s.idle, max(limit-quiet, 10*time.Millisecond))
 		return
 	}
-	m.log.Info("idle timeout", append(s.facts(), logging.Kind(logging.SessionTimeout))...)
+	m.log.Info("Client session idle timeout, disconnected", append(s.facts(), logging.Kind(logging.SessionTimeout))...)
 	m.end(s, 421, fmt.Sprintf("Idle timeout (%s): closing control connection", seconds(s.c.set.TimeoutIdle)), "idle timeout")
 }
 

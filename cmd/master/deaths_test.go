@@ -107,8 +107,10 @@ func (m *inside) arrival() (*client, *os.File) {
 	m.nextID++
 	c := &client{
 		id: m.nextID, fd: p[0], peer: netip.MustParseAddrPort("192.0.2.1:999"), local: netip.MustParseAddrPort("192.0.2.2:21"),
-		gen: m.gen, host: "default", set: &m.gen.policy.Hosts[0].Base, accepted: m.loop.now,
+		accepted: m.loop.now,
 	}
+	c.bound, c.via = c.local, c.peer
+	c.sit(m.decide(c.peer.Addr(), c.local))
 	m.adopt(c)
 	f := os.NewFile(uintptr(p[1]), "client")
 	m.t.Cleanup(func() { f.Close() })
@@ -118,7 +120,10 @@ func (m *inside) arrival() (*client, *os.File) {
 // empty holds that nothing is left of anybody.
 func (m *inside) empty() {
 	m.t.Helper()
-	if m.census.live != 0 || m.census.unauth != 0 || len(m.clients)+len(m.sessions)+len(m.children) != 0 {
+	if !m.places.empty() {
+		m.t.Errorf("left: places %+v", m.places)
+	}
+	if m.census.live != 0 || m.census.unauth != 0 || len(m.census.byHost)+len(m.census.byOrigin) != 0 || len(m.clients)+len(m.sessions)+len(m.children) != 0 {
 		m.t.Errorf("left: census %+v, %d clients, %d sessions, %d children", m.census, len(m.clients), len(m.sessions), len(m.children))
 	}
 	for _, c := range []shm.Counter{shm.SessionsLive, shm.SessionsOpen} {
@@ -168,7 +173,11 @@ func (m *inside) inAuthd(s *session) *authd {
 	a := &authd{child: m.process("authd"), serving: true, users: 1}
 	m.watchAuthd(a, ours, ipc.AuthdServing)
 	s.auth = a
-	s.login = &login{report: &ipc.LoginReport{Session: s.c.id, User: "ann", UID: 1001, GID: 1001, Source: "file"}, answered: true}
+	q := &ipc.LoginReport{Session: s.c.id, User: "ann", UID: 1001, GID: 1001, Source: "file"}
+	if full := m.claimPlace(s, q, s.c.base, nil); full != nil {
+		m.t.Fatalf("no place: %+v", full)
+	}
+	s.login = &login{report: q, set: s.c.base, answered: true}
 	fd, other, err := ipc.Pair()
 	must(m.t, err)
 	unix.Close(other)
@@ -248,7 +257,7 @@ func TestVet(t *testing.T) {
 		{"nameless", ipc.LoginReport{UID: 1000, GID: 1, Source: "file"}, policy.AuthHost{}, false},
 		{"source", ipc.LoginReport{User: "a", UID: 1000, GID: 1, Source: "ldap"}, policy.AuthHost{}, false},
 	} {
-		if why := vet(&c.q, &policy.Settings{Auth: c.auth, MinUID: 1000}); why == "" != c.ok {
+		if why := vet(&c.q, &policy.Settings{Auth: c.auth, MinUID: 1000}, false); why == "" != c.ok {
 			t.Errorf("%s: %q", c.name, why)
 		}
 	}

@@ -31,7 +31,7 @@ const (
 // user's identity, and tells it where.
 func (m *master) startFiles(s *session) {
 	q := s.login.report
-	view, err := s.c.gen.filesView(s.c.set)
+	view, err := s.c.gen.filesView(s.login.set)
 	if err != nil {
 		m.filesFailed(s, err.Error())
 		return
@@ -51,7 +51,7 @@ func (m *master) startFiles(s *session) {
 		return
 	}
 	l := launch{
-		name: "files", as: asUser, uid: q.UID, gid: q.GID, groups: q.Groups, root: s.c.set.Auth.RootLogin,
+		name: "files", as: asUser, uid: q.UID, gid: q.GID, groups: q.Groups, root: s.c.base.Auth.RootLogin,
 		files: []int{p[1], p[3], p[5], viewCopy},
 	}
 	attempt := s.login
@@ -83,8 +83,11 @@ func (m *master) filesStarted(s *session, f *filesProc, fd, names int) {
 		m.sendAuthd(s.auth, &ipc.Names{Session: s.c.id}, names)
 	}
 	unix.Close(names)
+	set, rules, u := s.login.set, s.c.gen.rules, userOf(q)
 	err := f.conn.TrySend(&ipc.FilesStart{
-		Session: s.c.id, User: q.User, Root: s.login.root, Home: q.Home, Sandbox: s.c.set.Files.Sandbox,
+		Session: s.c.id, User: q.User, Root: s.login.root, Home: q.Home, Sandbox: set.Files.Sandbox,
+		Chdir: rules.Chdir(set, u, s.c.class), LinksInRoot: set.AllowRootSymlinks,
+		MaxStore: rules.MaxStore(set, u, s.c.class), MaxRetrieve: rules.MaxRetrieve(set, u, s.c.class),
 	})
 	if err != nil {
 		m.filesFailed(s, "files: "+err.Error())

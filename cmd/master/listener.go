@@ -16,6 +16,7 @@ type listener struct {
 	label     string
 	protocol  string
 	tls       string
+	proxy     []netip.Prefix // only connections from here are taken, and owe a PROXY header; none: any, without
 	fd        int
 	asked     netip.AddrPort // as configured; the port may be 0
 	address   netip.AddrPort // bound
@@ -48,9 +49,7 @@ func openListeners(p *policy.Policy, inherited []unit.Socket, have []*listener) 
 				return fail(fmt.Errorf("listener %q: address %q: %w", cfg.Label, text, err))
 			}
 			if old := findListener(have, ap); old != nil {
-				all = append(all, &listener{
-					label: cfg.Label, protocol: cfg.Protocol, tls: cfg.TLS, fd: old.fd, asked: ap, address: old.address,
-				})
+				all = append(all, shaped(cfg, &listener{fd: old.fd, asked: ap, address: old.address}))
 				continue
 			}
 			l, err := newListener(cfg, ap)
@@ -76,7 +75,32 @@ func newListener(cfg policy.Listener, ap netip.AddrPort) (*listener, error) {
 		unix.Close(fd)
 		return nil, err
 	}
-	return &listener{label: cfg.Label, protocol: cfg.Protocol, tls: cfg.TLS, fd: fd, asked: ap, address: bound}, nil
+	return shaped(cfg, &listener{fd: fd, asked: ap, address: bound}), nil
+}
+
+// shaped gives a socket what the configuration says of its listener. A prefix
+// that is none trusts nobody: then the listener takes no connection at all.
+func shaped(cfg policy.Listener, l *listener) *listener {
+	l.label, l.protocol, l.tls = cfg.Label, cfg.Protocol, cfg.TLS
+	for _, text := range cfg.Proxy {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			p = netip.Prefix{}
+		}
+		l.proxy = append(l.proxy, p)
+	}
+	return l
+}
+
+// trusts tells whether PROXY headers from a are believed.
+func (l *listener) trusts(a netip.Addr) bool {
+	a = a.Unmap().WithZone("")
+	for _, p := range l.proxy {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
 }
 
 func findListener(have []*listener, ap netip.AddrPort) *listener {
@@ -95,9 +119,7 @@ func adoptInherited(cfg policy.Listener, inherited []unit.Socket) []*listener {
 		if s.Label != cfg.Label {
 			continue
 		}
-		ours = append(ours, &listener{
-			label: cfg.Label, protocol: cfg.Protocol, tls: cfg.TLS, fd: s.FD, asked: s.Addr, address: s.Addr, inherited: true,
-		})
+		ours = append(ours, shaped(cfg, &listener{fd: s.FD, asked: s.Addr, address: s.Addr, inherited: true}))
 	}
 	return ours
 }

@@ -16,6 +16,7 @@ import (
 // handed to the session yet.
 type login struct {
 	report   *ipc.LoginReport
+	set      *policy.Settings // what will hold for the session: base, or an anonymous block's
 	root     string
 	answered bool // LoginOutcome is out, and it was OK
 	released bool // authd has told the session
@@ -40,36 +41,56 @@ func (m *master) loginReport(a *authd, q *ipc.LoginReport) {
 	case s == nil || s.ending:
 		m.refuse(a, q.Session, "session gone", true)
 		return
+	case s.rehosting: // decided by the accounts of a host that it has left
+		m.refuse(a, q.Session, "host changed meanwhile", true)
+		m.outOfTurn(s, 11, "host chosen while a login was under way")
+		return
 	case s.open || s.login != nil:
 		m.log.Error("login reported out of turn", append(s.facts(), logging.Kind(logging.ProtocolViolation))...)
 		m.count(shm.ProtocolViolations)
 		m.refuse(a, q.Session, "no login is waited for", true)
 		return
 	}
-	if why := vet(q, s.c.set); why != "" {
+	anon, why := anonymousOf(s.c.base, q)
+	if why == "" {
+		why = vet(q, s.c.base, anon != nil)
+	}
+	if why != "" {
 		m.refuse(a, q.Session, why, false)
 		return
 	}
-	root, err := m.rootOf(s, q)
+	set := s.c.base
+	if anon != nil {
+		set = &anon.Settings
+	}
+	root, err := m.rootOf(s, q, set)
+	if anon != nil {
+		root, err = anonymousRoot(anon, q)
+	}
 	if err != nil {
 		m.log.Error("login refused", append(s.facts(), logging.Kind(logging.LoginRefused), logging.Claimed(q.User), "reason", err.Error())...)
 		m.refuse(a, q.Session, err.Error(), true)
 		return
 	}
-	// Later limits (clients per user, host and class) are counted here: on the
-	// loop, in the same step that decides.
-	s.login = &login{report: q, root: root}
+	if full := m.claimPlace(s, q, set, anon); full != nil {
+		m.count(shm.LoginsRefused)
+		m.sendAuthd(a, &ipc.LoginOutcome{Session: q.Session, Close: true, Reason: full.name + " " + itoa(full.count), Text: full.text})
+		return
+	}
+	s.login = &login{report: q, set: set, root: root}
 	m.trace(traceLogin, 5, "starting files", s.c, logging.Claimed(q.User), slog.String("root", root))
 	m.startFiles(s)
 }
 
 // vet holds an identity against the rules that are master's own, whatever
-// authd believes. It returns why the identity is refused.
-func vet(q *ipc.LoginReport, set *policy.Settings) string {
+// authd believes. It returns why the identity is refused. The account of an
+// anonymous block was named by the configuration: min_uid is not for it, but
+// root it never is.
+func vet(q *ipc.LoginReport, set *policy.Settings, anonymous bool) string {
 	if q.User == "" {
 		return "account without a name"
 	}
-	if !set.Auth.RootLogin {
+	if !set.Auth.RootLogin || anonymous {
 		if q.UID == 0 {
 			return "uid 0"
 		}
@@ -89,7 +110,7 @@ func vet(q *ipc.LoginReport, set *policy.Settings) string {
 			return fmt.Sprintf("uid %d outside the range of the users file", q.UID)
 		}
 	case "unix", "pam":
-		if q.UID < set.MinUID && (q.UID != 0 || !set.Auth.RootLogin) {
+		if q.UID < set.MinUID && !anonymous && (q.UID != 0 || !set.Auth.RootLogin) {
 			return fmt.Sprintf("uid %d below min_uid %d", q.UID, set.MinUID)
 		}
 	default:
@@ -165,29 +186,40 @@ func (m *master) takeFiles(s *session) {
 // openSession hands over the files channel; from here on the client is logged
 // in.
 func (m *master) openSession(s *session) {
-	q, f := s.login.report, s.files
+	q, f, set := s.login.report, s.files, s.login.set
 	s.login = nil
 	if f == nil || s.ending {
+		m.leavePlace(s)
 		m.answer(s, &ipc.FilesChannel{Refused: true, Text: "Login incorrect."})
 		return
 	}
-	view, err := s.c.gen.sessionView(s.c.set)
+	view, err := s.c.gen.sessionView(set)
 	if err != nil {
 		m.sever(s, err.Error())
 		return
 	}
-	m.answer(s, &ipc.FilesChannel{User: q.User, Home: f.home}, f.lane, view)
+	m.answer(s, &ipc.FilesChannel{
+		User: q.User, Home: f.home, Anonymous: q.Anonymous != 0, Rates: m.ratesFor(s, set, userOf(q)),
+	}, f.lane, view)
 	unix.Close(f.lane)
 	f.lane = -1
 	s.lane.SetState(ipc.SessionOpen)
 	s.notice.SetState(ipc.SessionOpen)
+	s.c.set = set
 	s.open, s.user, s.uid, s.since = true, q.User, q.UID, m.loop.now
+	s.anonymous, s.email, s.named = q.Anonymous, q.Email, q.Named
+	s.lifetime = s.c.gen.rules.SessionTimeout(set, userOf(q), s.c.class)
 	m.loop.timers.stop(&s.c.deadline)
-	m.census.login(s.c.peer.Addr())
+	m.armOpen(s)
+	m.census.login(s.c.origin())
 	m.count(shm.LoginsOK)
 	m.board.Add(shm.SessionsOpen, 1)
 	m.update(s)
-	m.log.Info("login", append(s.facts(), logging.Kind(logging.LoginOK), "source", q.Source, "uid", q.UID, "gid", q.GID)...)
+	args := append(s.facts(), logging.Kind(logging.LoginOK), "source", q.Source, "uid", q.UID, "gid", q.GID)
+	if q.Anonymous != 0 {
+		args = append(args, "anonymous", q.Email)
+	}
+	m.log.Info("login", args...)
 }
 
 // endLogin gives up an attempt that is under way, with its files process.
@@ -196,6 +228,7 @@ func (m *master) endLogin(s *session) {
 		return
 	}
 	s.login = nil
+	m.leavePlace(s)
 	m.stopFiles(s)
 }
 

@@ -33,6 +33,9 @@ type master struct {
 	busy     map[portKey]bool
 
 	census   census
+	places   places
+	certs    certificates
+	lookUp   func(name string) (netip.Addr, bool) // what a name of the configuration resolves to
 	rate     bucket
 	refusals refusals
 	pool     pool
@@ -65,9 +68,10 @@ func newMaster(opt *options, log *logging.Log, l *loop) *master {
 		opt: opt, log: log, loop: l,
 		clients: map[uint64]*client{}, sessions: map[uint64]*session{}, children: map[int]*child{},
 		busy: map[portKey]bool{}, oldAuthd: map[int]*authd{},
-		census: newCensus(), refusals: refusals{}, started: time.Now(),
+		census: newCensus(), places: newPlaces(), refusals: refusals{}, started: time.Now(),
 		roof: math.MaxInt, tracer: logging.NewTracer(log.Logger, traceAccept, traceAuthd, traceData, traceLogin, tracePool, traceSession),
 	}
+	m.lookUp = func(string) (netip.Addr, bool) { return netip.Addr{}, false }
 	m.resume.fn = m.resumeAccept
 	m.pool.refill.fn = func() { m.pool.fill(m) }
 	m.pool.shrink.fn = func() { m.pool.relax(m) }

@@ -27,6 +27,7 @@ var refusalCounters = map[string]shm.Counter{
 	refusedOrigin:      shm.RefusedOrigin,
 	refusedHost:        shm.RefusedHost,
 	refusedBan:         shm.RefusedBan,
+	refusedProxy:       shm.RefusedOther,
 	refusedPool:        shm.RefusedOther,
 	refusedSystem:      shm.RefusedOther,
 	refusedDescriptors: shm.RefusedOther,

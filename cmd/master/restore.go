@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/access"
 	"sallyport/internal/logging"
 	"sallyport/internal/policy"
 	"sallyport/internal/unit"
@@ -63,11 +64,18 @@ func restoreChild(x savedChild) *child { return &child{name: x.Name, pid: x.PID,
 
 func (m *master) restoreClient(x *savedClient, gen *generation, authds map[int]*authd, talk bool) {
 	c := &client{
-		id: x.ID, fd: x.FD, peer: x.Peer, local: x.Local, label: x.Label, protocol: x.Protocol, gen: gen,
-		host: x.Host, class: x.Class, set: &gen.policy.Hosts[0].ByClass[x.Settings].Settings,
-		accepted: x.Accepted, failed: x.Failed,
+		id: x.ID, fd: x.FD, peer: x.Peer, local: x.Local, bound: x.Bound, via: x.Via, label: x.Label, protocol: x.Protocol,
+		tls: x.TLS, proxied: x.Proxied, headed: x.Headed, sni: x.SNI, accepted: x.Accepted, failed: x.Failed,
 	}
+	if !c.bound.IsValid() { // of an image without proxies
+		c.bound, c.via = c.local, c.peer
+	}
+	c.sit(seat{gen, x.Host, x.Class, x.Cert, &gen.policy.Hosts[0].ByClass[x.Settings].Settings})
 	m.adopt(c)
+	if t := x.Patience; t > 0 && t != c.patience { // of a host that it has left
+		c.patience = t
+		m.loop.timers.set(&c.deadline, c.accepted+int64(t)*int64(time.Second))
+	}
 	switch {
 	case x.Session != nil:
 		m.restoreSession(x.Session, c, authds, talk)
@@ -85,11 +93,16 @@ func (m *master) restoreSession(x *savedSession, c *client, authds map[int]*auth
 	m.sessions[c.id] = s
 	s.open, s.reason, s.user, s.uid, s.since = x.Open, x.Reason, x.User, x.UID, x.Since
 	s.authEnd, s.drains = x.AuthEnd, x.Drains || !talk
+	s.rehosting, s.selections, s.anonymous, s.email, s.named = x.Rehosting, x.Selections, x.Anonymous, x.Email, x.Named
+	s.connected, s.lifetime = x.Connected, x.Lifetime
+	if a := access.Anonymous(c.base, s.anonymous); a != nil {
+		c.set = &a.Settings
+	}
 	st := ipc.SessionLogin
 	if s.open {
 		st = ipc.SessionOpen
 		m.loop.timers.stop(&c.deadline)
-		m.census.login(c.peer.Addr())
+		m.census.login(c.origin())
 	}
 	s.lane.SetState(st)
 	s.notice.SetState(st)
@@ -105,8 +118,12 @@ func (m *master) restoreSession(x *savedSession, c *client, authds map[int]*auth
 		}
 	}
 	if l := x.Login; l != nil {
-		s.login = &login{&l.Report, l.Root, l.Answered, l.Released, l.Parked}
+		s.login = &login{&l.Report, c.base, l.Root, l.Answered, l.Released, l.Parked}
+		if a := access.Anonymous(c.base, l.Report.Anonymous); a != nil {
+			s.login.set = &a.Settings
+		}
 	}
+	m.restorePlace(s, x)
 	switch {
 	case x.Files != nil:
 		m.restoreFiles(s, x.Files)
@@ -114,7 +131,11 @@ func (m *master) restoreSession(x *savedSession, c *client, authds map[int]*auth
 		m.startFiles(s)
 	}
 	m.restoreData(s, &x.Data)
-	m.armIdle(s)
+	if s.open {
+		m.armOpen(s)
+	} else {
+		m.armIdle(s)
+	}
 	if s.slot, s.counted = m.board.Find(c.id), true; s.slot == shm.NoSlot && m.board.Origin != shm.Kept {
 		m.onBoard(s) // the board had to be made anew
 	}
@@ -128,6 +149,24 @@ func (m *master) restoreSession(x *savedSession, c *client, authds map[int]*auth
 	case x.Ending:
 		s.ending = true
 		m.killIn(s.child, killAfter)
+	}
+}
+
+// restorePlace counts a login and its transfer again.
+func (m *master) restorePlace(s *session, x *savedSession) {
+	s.place = x.Place
+	if s.place == nil && (s.open || s.login != nil) { // of an image that did not count
+		s.place = &place{Host: s.c.host, User: s.user, Class: s.c.class, Addr: s.c.origin()}
+		if s.login != nil {
+			s.place.User = s.login.report.User
+		}
+	}
+	if s.place == nil {
+		return
+	}
+	m.places.take(*s.place)
+	if s.transfer = x.Transfer; s.transfer != "" {
+		m.places.beginAnyway(s.place, s.transfer)
 	}
 }
 
@@ -148,7 +187,7 @@ func (m *master) restoreData(s *session, x *savedData) {
 	s.data.target, s.data.dialing = x.Target, x.Dialing
 	var err error
 	if s.data.listener >= 0 {
-		m.busy[portKey{s.c.local.Addr(), s.data.port}] = true
+		m.busy[portKey{s.c.bound.Addr(), s.data.port}] = true
 		err = m.loop.add(s.data.listener, unix.EPOLLIN, func(uint32) { m.passiveReady(s) })
 	}
 	if s.data.dialing >= 0 && err == nil {

@@ -43,6 +43,18 @@ type session struct {
 	bereft  timer // its files process has left
 	pam     []*child
 	reports bucket
+
+	rehosting  bool // authd has not yet said that it knows of the new host
+	selections int  // hosts asked for
+	anonymous  uint32
+	email      string // what an anonymous client gave as its password: its own word
+	named      string // what the client named, where that is an alias
+	place      *place // what its login takes; nil before
+	transfer   string // command of the transfer that counts; "": none
+	connected  int64  // loop time of the last data connection it got; 0: none
+	lifetime   uint32 // TimeoutSession in seconds
+	quiet      timer  // TimeoutNoTransfer
+	life       timer  // TimeoutSession
 }
 
 // Bounds of what a session may send: far above any client's pace, far below
@@ -66,6 +78,8 @@ func (m *master) newSession(c *child, lane, notice int, p *page) (*session, erro
 	s.lane.Limit(laneBurst, laneWindow)
 	s.reports = newBucket(20, 10*time.Second, m.loop.now)
 	s.idle.fn = func() { m.idleCheck(s) }
+	s.quiet.fn = func() { m.noTransferCheck(s) }
+	s.life.fn = func() { m.sessionTimeout(s) }
 	return s, m.watchSession(s)
 }
 
@@ -82,7 +96,7 @@ func (m *master) assign(s *session, c *client) {
 	s.c, c.session = c, s
 	m.sessions[c.id] = s
 	if err := m.handOver(s, c); err != nil {
-		m.loop.farewell(&c.fd, []byte(replyBusy))
+		m.loop.farewell(&c.fd, c.partingWords(replyBusy))
 		m.sever(s, "assign: "+err.Error())
 		return
 	}
@@ -108,7 +122,7 @@ func (m *master) handOver(s *session, c *client) error {
 	defer unix.Close(end)
 	return s.noticeQ.Send(&ipc.Assign{
 		Session: c.id, Peer: c.peer.String(), Local: c.local.String(), Host: c.host,
-		Class: c.class, Protocol: c.protocol, Greeted: true,
+		Class: c.class, Protocol: c.protocol, Greeted: !c.tls && !c.proxied, TLS: c.tls, Proxy: c.proxied,
 	}, c.fd, end, view)
 }
 
@@ -151,7 +165,7 @@ func (m *master) laneMessage(s *session, body any) {
 	case *ipc.TakeFiles:
 		m.takeFiles(s)
 	case *ipc.Passive:
-		m.passive(s)
+		m.passive(s, q.Extended)
 	case *ipc.Active:
 		m.active(s, q.Target)
 	case *ipc.Connect:
@@ -159,6 +173,14 @@ func (m *master) laneMessage(s *session, body any) {
 	case *ipc.CloseData:
 		m.dropData(s)
 		m.answer(s, &ipc.Done{Seq: s.data.seq})
+	case *ipc.SelectHost:
+		m.selectHost(s, q)
+	case *ipc.ProxyHeader:
+		m.proxyHeader(s, q)
+	case *ipc.BeginTransfer:
+		m.beginTransfer(s, q.Command)
+	case *ipc.EndTransfer:
+		m.endTransfer(s)
 	case *ipc.Report:
 		m.report(s, q)
 	case *ipc.Bye:
@@ -255,8 +277,9 @@ func (m *master) sessionGone(s *session, ws unix.WaitStatus) {
 	s.noticeQ.Drop()
 	s.lane.Close()
 	s.notice.Close()
-	m.loop.timers.stop(&s.idle)
-	m.loop.timers.stop(&s.bereft)
+	for _, t := range []*timer{&s.idle, &s.quiet, &s.life, &s.bereft} {
+		m.loop.timers.stop(t)
+	}
 	m.closeData(s)
 	if s.c == nil {
 		s.page.close()
@@ -267,10 +290,11 @@ func (m *master) sessionGone(s *session, ws unix.WaitStatus) {
 	delete(m.sessions, c.id)
 	var last []byte
 	if ws.Signaled() && !s.ending { // it has died in the middle of its work
-		last = []byte("421 " + textNoService + "\r\n")
+		last = c.partingWords("421 " + textNoService + "\r\n")
 	}
 	m.loop.farewell(&c.fd, last)
 	m.endLogin(s)
+	m.leavePlace(s)
 	m.detach(s)
 	m.stopFiles(s)
 	for _, p := range s.pam {

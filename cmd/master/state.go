@@ -73,6 +73,12 @@ type savedClient struct {
 	Accepted    int64
 	Failed      uint32
 	Waiting     bool
+	Bound, Via  netip.AddrPort // zero: as Local and Peer
+	TLS         bool
+	Proxied     bool
+	Headed      bool
+	SNI, Cert   string
+	Patience    uint32
 	Session     *savedSession
 }
 
@@ -91,6 +97,14 @@ type savedSession struct {
 	Data         savedData
 	Pam          []savedChild
 	Drains       bool
+	Rehosting    bool
+	Selections   int
+	Anonymous    uint32
+	Email, Named string
+	Place        *place
+	Transfer     string
+	Connected    int64
+	Lifetime     uint32
 }
 
 type savedLogin struct {

@@ -31,7 +31,7 @@ func (m *master) stop(grace time.Duration, why string) {
 	m.closeControl()
 	for _, c := range m.clients {
 		if c.session == nil {
-			m.loop.farewell(&c.fd, []byte(replyShutdown))
+			m.loop.farewell(&c.fd, c.partingWords(replyShutdown))
 			m.drop(c)
 		}
 	}

@@ -235,7 +235,7 @@ func (u *upgrades) drain(m *master) {
 			}
 			left = true
 			if !s.transferring() {
-				m.loop.farewell(&s.c.fd, []byte("421 Service restarting, closing control connection\r\n"))
+				m.loop.farewell(&s.c.fd, s.c.partingWords("421 Service restarting, closing control connection\r\n"))
 				m.sever(s, "of a former version")
 			}
 		}

@@ -106,6 +106,12 @@ func sealable(p *policy.Policy) error {
 		if err := errors.Join(try("session", &s.Session), try("files", &s.Files)); err != nil {
 			return fmt.Errorf("host %q: %w", h.Name, err)
 		}
+		for i := range s.Anonymous {
+			a := &s.Anonymous[i]
+			if err := errors.Join(try("session", &a.Settings.Session), try("files", &a.Settings.Files)); err != nil {
+				return fmt.Errorf("host %q: anonymous %q: %w", h.Name, a.Path, err)
+			}
+		}
 		return nil
 	}
 	for i := range p.Hosts {

@@ -49,7 +49,8 @@ func (m *master) status() control.Status {
 			s.Sessions.Draining++
 		}
 	}
-	s.Reasons = m.degraded()
+	s.Certificates, s.Reasons = m.certificateStatus()
+	s.Reasons = append(m.degraded(), s.Reasons...)
 	switch {
 	case m.stopping:
 		s.State = control.StateStopping
@@ -121,18 +122,22 @@ func (m *master) sessionInfo(c *client) control.SessionInfo {
 	i := control.SessionInfo{
 		ID: strconv.FormatUint(c.id, 10), Protocol: c.protocol, Client: c.peer.String(), Local: c.local.String(),
 		Listener: c.label, Host: c.host, Class: c.class,
-		Connected: m.wall(c.accepted), Since: m.wall(c.accepted), Activity: control.ActivityWaiting,
+		Connected: m.wall(c.accepted), Since: m.wall(c.accepted), Activity: control.ActivityWaiting, TLS: c.tls,
+	}
+	if c.proxied {
+		i.Proxy = c.via.String()
 	}
 	s := c.session
 	if s == nil {
 		return i
 	}
-	i.PID, i.Activity = s.pid, control.ActivityAuthenticating
+	i.PID, i.Activity, i.TLS = s.pid, control.ActivityAuthenticating, s.protected()
 	if s.files != nil {
 		i.FilesPID = s.files.pid
 	}
 	if s.open {
 		i.User, i.UID, i.Since, i.Activity = s.user, s.uid, m.wall(s.since), control.ActivityIdle
+		i.Anonymous, i.Email = s.anonymous != 0, s.email
 		s.claims(m, &i)
 	}
 	return i
@@ -161,7 +166,7 @@ func (m *master) kick(r control.KickRequest) (control.KickResult, error) {
 				m.end(c.session, 421, text, "kicked")
 				continue
 			}
-			m.loop.farewell(&c.fd, []byte("421 "+text+"\r\n"))
+			m.loop.farewell(&c.fd, c.partingWords("421 "+text+"\r\n"))
 			m.drop(c)
 		}
 		res.Kicked = append(res.Kicked, control.KickCount{Name: name, Sessions: n})

@@ -29,7 +29,10 @@ type Status struct {
 	Listeners []ListenerStatus `json:"listeners"`
 	Sessions  SessionCounts    `json:"sessions"`
 	Workers   []WorkerStatus   `json:"workers"`
-	Counters  Counters         `json:"counters"`
+
+	Certificates []CertificateStatus `json:"certificates,omitempty"` // that TLS is served with
+
+	Counters Counters `json:"counters"`
 }
 
 // ConfigStatus tells which configuration serves new sessions.
@@ -69,6 +72,15 @@ type WorkerStatus struct {
 	Restarts int       `json:"restarts"`
 }
 
+// CertificateStatus is a certificate in use.
+type CertificateStatus struct {
+	File       string    `json:"file"`
+	Subject    string    `json:"subject"`
+	Expires    time.Time `json:"expires"`
+	Days       int       `json:"days"` // whole days left; -1: it has expired
+	SelfSigned bool      `json:"self_signed,omitempty"`
+}
+
 // Counters count events.
 type Counters struct {
 	Connections   uint64 `json:"connections"` // accepted, refused ones included
@@ -101,7 +113,7 @@ type SessionInfo struct {
 	PID      int    `json:"pid,omitempty"`
 	FilesPID int    `json:"files_pid,omitempty"`
 	Protocol string `json:"protocol"`
-	TLS      bool   `json:"tls"`
+	TLS      bool   `json:"tls"`    // the control connection is protected; explicit TLS is the session's word
 	Client   string `json:"client"` // address:port
 	Local    string `json:"local"`  // address:port
 	Listener string `json:"listener,omitempty"`
@@ -109,6 +121,10 @@ type SessionInfo struct {
 	Class    string `json:"class,omitempty"`
 	User     string `json:"user,omitempty"` // empty until login
 	UID      uint32 `json:"uid,omitempty"`
+
+	Anonymous bool   `json:"anonymous,omitempty"` // or a guest account
+	Email     string `json:"email,omitempty"`     // what an anonymous client gave as its password; unverified
+	Proxy     string `json:"proxy,omitempty"`     // address:port of the trusted proxy it came through
 
 	Connected time.Time `json:"connected"`
 	Since     time.Time `json:"since"` // when the present activity began

@@ -34,6 +34,9 @@ const (
 	TransferDone       Event = "transfer.done"
 	RecordsDropped     Event = "log.dropped"
 	SharedMemoryHealed Event = "shm.rebuilt"
+
+	// CertificateExpires is of a certificate that ends soon, or has ended.
+	CertificateExpires Event = "certificate.expiring"
 )
 
 // ids are drawn at random once; packaging/sallyport.catalog has the same.
@@ -63,6 +66,7 @@ var ids = map[Event]string{
 	AuthdRestarted:     "9db987315240c61be9104d8c8f250ae2",
 	TransferDone:       "c5751340644af8d2c157996c9b696eb6",
 	RecordsDropped:     "1abad257ef92967be9bd3f5efea79cc4",
+	CertificateExpires: "e284fdb29fd6b498bc277f8fea5cc684",
 	SharedMemoryHealed: "00d2c8442e95fb16e7dee6504a876734",
 }
 
