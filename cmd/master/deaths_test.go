@@ -211,7 +211,7 @@ func TestAVerdictOutlivesAuthd(t *testing.T) {
 			lane.SetState(ipc.SessionLogin)
 			r, err := lane.Recv()
 			must(t, err)
-			if f, ok := r.Body.(*ipc.FilesChannel); !ok || f.Refused || len(r.FDs) != 1 {
+			if f, ok := r.Body.(*ipc.FilesChannel); !ok || f.Refused || len(r.FDs) != 2 {
 				t.Errorf("%+v with %d descriptors", r.Body, len(r.FDs))
 			}
 			r.Close()
