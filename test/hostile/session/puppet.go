@@ -240,7 +240,7 @@ func (p *puppeteer) login(user, password string) string {
 		return fmt.Sprintf("verdict %d", reply.Verdict)
 	}
 	ch, fds, err := ipc.Call[ipc.FilesChannel](p.lane, &ipc.TakeFiles{})
-	if err != nil || len(fds) != 1 {
+	if err != nil || len(fds) != 2 {
 		return fmt.Sprintf("take files: %v, %+v", err, ch)
 	}
 	p.files = ipc.New(fds[0], ipc.SessionFiles, ipc.Session)
