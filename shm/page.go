@@ -328,6 +328,10 @@ func (p *Page) AddBytes(n int64) {
 	p.w[pageActivity].Store(uint64(p.now()))
 }
 
+// Touch says that a long command is still at work. Like AddBytes it takes no
+// lock.
+func (p *Page) Touch() { p.w[pageActivity].Store(uint64(p.now())) }
+
 // EndTransfer says that the transfer in hand is over; whole counts its file.
 func (p *Page) EndTransfer(whole bool) {
 	p.mu.Lock()

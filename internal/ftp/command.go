@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 
+	"sallyport/internal/policy"
 	"sallyport/ipc"
 )
 
@@ -18,6 +19,11 @@ type command struct {
 	flags  flags
 	group  string // of <Limit>
 	syntax string // for HELP
+
+	usable func(v *policy.Session) bool // nil: always; a verb that is not is one that nobody knows
+
+	class  uint32 // of logs (docs/LOGGING.md), policy.LogAuth and its kin
+	logged bool   // the logs want to know of it; see viewChanged
 }
 
 // arity is how many words may follow the verb.
@@ -29,6 +35,7 @@ const (
 	argsSome         // something; blanks count, they may be a name
 	argsOne          // exactly one word
 	argsMaybe        // one word or none
+	argsTwo          // exactly two words
 	argsType         // one or two words
 	argsAllo         // "n" or "n R m"
 	argsSecret       // like argsAny, and the argument is never copied
@@ -47,6 +54,8 @@ func (a arity) fits(arg string) bool {
 		return n == 1
 	case argsMaybe:
 		return n <= 1
+	case argsTwo:
+		return n == 2
 	case argsType:
 		return n == 1 || n == 2
 	case argsAllo:
@@ -78,7 +87,8 @@ type flags uint8
 
 const (
 	inRename  flags = 1 << iota // allowed while RNFR waits for RNTO
-	transfers                   // moves data; an ABOR behind it is its own
+	transfers                   // takes time; an ABOR behind it is its own
+	xferlog                     // stands in the transfer log
 )
 
 // table is the closed list of commands.
@@ -97,7 +107,7 @@ func newTable() *table {
 }
 
 // maxVerb is the length of the longest verb there is.
-const maxVerb = 4
+const maxVerb = 7
 
 // find looks a verb up, whatever its case; bytes beyond ASCII are no letters.
 func (t *table) find(verb []byte) *command {
@@ -138,23 +148,48 @@ func (s *Session) dispatch(line []byte, kind lineKind) {
 		s.event(ipc.EventInvalidCommand, "empty, or a byte that does not belong there") // the line may hold a password
 		return
 	}
-	c := s.table.find(verb)
+	if s.view.CommandRate.Count > 0 && s.user != "" && !s.slowDown() {
+		return
+	}
+	c := s.find(verb)
 	if c == nil {
-		name := strings.ReplaceAll(string(verb), "_", " ")
-		s.reply(500, upper(name), " not understood")
-		s.event(ipc.EventUnhandledCommand, name)
+		s.unknown(verb)
 		return
 	}
 	if c.args == argsSecret {
 		s.page.SetCommand(c.verb, nil)
 		s.secret = arg
-		s.run(c, "")
+		s.execute(c, "")
 		clear(line)
 		s.secret = nil
 		return
 	}
 	s.page.SetCommand(c.verb, arg)
-	s.run(c, string(arg))
+	s.execute(c, string(arg))
+}
+
+// find is the row of a verb that may be used here.
+func (s *Session) find(verb []byte) *command {
+	c := s.table.find(verb)
+	if c != nil && c.usable != nil && !c.usable(&s.view) {
+		return nil
+	}
+	return c
+}
+
+// unknown answers a verb that nobody knows. What stood behind it is shown to
+// nobody: it may be a password behind a misspelled PASS.
+func (s *Session) unknown(verb []byte) {
+	name := strings.ReplaceAll(string(verb), "_", " ")
+	s.recorded(&command{verb: upper(string(verb)), class: policy.LogOther, logged: s.logOther}, "", func() {
+		s.reply(500, upper(name), " not understood")
+	})
+	s.event(ipc.EventUnhandledCommand, name)
+}
+
+// execute runs a known command and, where the logs want it, records it.
+func (s *Session) execute(c *command, arg string) {
+	s.recorded(c, arg, func() { s.run(c, arg) })
 }
 
 // run checks a known command's conditions and runs it.

@@ -31,7 +31,14 @@ func (s *Session) path(arg string) (path string, ok bool) {
 		s.refuse(550, arg, err)
 		return "", false
 	}
+	s.touched(path)
 	return path, true
+}
+
+// clean is path without a word.
+func (s *Session) clean(name string) (path string, ok bool) {
+	path, err := vfs.Clean(s.cwd, name)
+	return path, err == nil
 }
 
 func pwd(s *Session, _ string) {
@@ -70,6 +77,7 @@ func (s *Session) changeDir(verb, arg string) {
 func (s *Session) enterDir(verb, dir string) {
 	s.cwd = dir
 	s.page.SetDir(dir)
+	s.showDir()
 	s.reply(250, verb, " command successful")
 }
 
@@ -89,8 +97,22 @@ func rmd(s *Session, arg string)  { s.change("RMD", arg, s.rmdir) }
 func xrmd(s *Session, arg string) { s.change("XRMD", arg, s.rmdir) }
 func dele(s *Session, arg string) { s.change("DELE", arg, s.remove) }
 
-func (s *Session) rmdir(path string) error  { return s.files.Rmdir(path) }
-func (s *Session) remove(path string) error { return s.files.Remove(path) }
+func (s *Session) rmdir(path string) error { return s.files.Rmdir(path) }
+
+// remove removes a file; the transfer log shows how long it was.
+func (s *Session) remove(path string) error {
+	var size int64
+	if s.wantsTransfers() {
+		if info, err := s.files.Stat(path, false); err == nil {
+			size = info.Size
+		}
+	}
+	err := s.files.Remove(path)
+	if err == nil && s.rec.on {
+		s.moves("d", size)
+	}
+	return err
+}
 
 // change runs an operation on one path whose success has nothing to tell.
 func (s *Session) change(verb, arg string, op func(path string) error) {
@@ -127,6 +149,7 @@ func rnto(s *Session, arg string) {
 	}
 	from := s.source
 	s.source = ""
+	s.rec.from = from
 	path, ok := s.path(arg)
 	if !ok {
 		return

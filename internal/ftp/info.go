@@ -22,14 +22,18 @@ func help(s *Session, arg string) {
 	comments := "Direct comments to " + s.admin()
 	verb := upper(strings.TrimSpace(arg))
 	if verb == "" {
-		s.multi(214, "The following commands are recognized (* =>'s unimplemented):", s.table.rows(), comments)
+		s.multi(214, "The following commands are recognized (* =>'s unimplemented):", s.helpRows(), comments)
 		return
 	}
 	if verb == "SITE" {
-		s.helpSite()
+		siteHelp(s, "")
 		return
 	}
-	c := s.table.find([]byte(verb))
+	if sub, ok := strings.CutPrefix(verb, "SITE "); ok {
+		siteHelp(s, sub)
+		return
+	}
+	c := s.find([]byte(verb))
 	switch {
 	case c == nil:
 		s.reply(502, "Unknown command '", arg, "'")
@@ -40,13 +44,13 @@ func help(s *Session, arg string) {
 	}
 }
 
-func (t *table) rows() []string {
+func (s *Session) helpRows() []string {
 	var rows []string
-	for chunk := range slices.Chunk(t.list, 8) {
+	for chunk := range slices.Chunk(s.table.list, 8) {
 		var b strings.Builder
 		for _, c := range chunk {
 			verb := c.verb
-			if c.run == nil {
+			if c.run == nil || c.usable != nil && !c.usable(&s.view) {
 				verb += "*"
 			}
 			fmt.Fprintf(&b, "%-8s", verb)
@@ -56,33 +60,32 @@ func (t *table) rows() []string {
 	return rows
 }
 
-func (s *Session) helpSite() {
-	s.multi(214, "The following SITE commands are recognized (* =>'s unimplemented)",
-		[]string{"HELP"}, "Direct comments to "+s.admin())
-}
-
-// site takes HELP from everybody; other forms need a login, and there is none
-// that is implemented.
-func site(s *Session, arg string) {
-	verb := upper(strings.TrimSpace(arg))
-	sub, _, _ := strings.Cut(verb, " ")
-	switch {
-	case sub == "HELP":
-		s.helpSite()
-	case s.user == "":
-		s.reply(530, "Please login with USER and PASS")
-	case verb == "":
-		s.reply(500, "'SITE' requires parameters")
-	default:
-		s.reply(500, "'SITE ", sub, "' not understood")
-	}
-}
-
-// feat lists what works beyond RFC 959 (RFC 2389 §3), sorted.
+// feat lists what works beyond RFC 959 (RFC 2389 §3), sorted whatever the case.
 func feat(s *Session, _ string) {
-	s.multi(211, "Features:", []string{
-		"EPRT", "EPSV", "MDTM", "MLST " + factList(s.facts), "REST STREAM", "SIZE", "TVFS", "UTF8",
-	}, "End")
+	lines := s.features()
+	slices.SortFunc(lines, func(a, b string) int { return strings.Compare(upper(a), upper(b)) })
+	s.multi(211, "Features:", lines, "End")
+}
+
+// features are the lines of FEAT: what this host has switched on.
+func (s *Session) features() []string {
+	lines := []string{
+		"AVBL", "CLNT", "CSID", "EPRT", "EPSV", "LANG en-US*", "MDTM", "MFF modify;UNIX.group;UNIX.mode;", "MFMT",
+		"MLST " + factList(s.facts), "RANG STREAM", "REST STREAM", "SITE COPY", "SITE MKDIR", "SITE RMDIR", "SITE SYMLINK",
+		"SITE UTIME", "SIZE", "TVFS", "UTF8",
+	}
+	if s.view.ModeZ {
+		lines = append(lines, "MODE Z")
+	}
+	if hashOn(&s.view) {
+		lines = append(lines, s.hashFeature())
+	}
+	for _, verb := range []string{"MD5", "XCRC", "XMD5", "XSHA", "XSHA1", "XSHA256", "XSHA512"} {
+		if s.find([]byte(verb)) != nil {
+			lines = append(lines, verb)
+		}
+	}
+	return lines
 }
 
 // maxOptsWords bounds OPTS.
@@ -105,6 +108,10 @@ func opts(s *Session, arg string) {
 		s.optsUTF8(rest)
 	case "REST":
 		s.optsREST(rest)
+	case "HASH":
+		s.optsHash(rest)
+	case "MODE":
+		s.optsMode(rest)
 	default:
 		s.reply(500, "OPTS ", name, " not understood")
 	}

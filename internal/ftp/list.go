@@ -105,6 +105,7 @@ func (s *Session) transferList(verb, name, opening string, l *vfs.Listing, err e
 	s.reply(150, opening)
 	s.flush()
 	s.page.SetTransfer(shm.StateListing, -1)
+	s.began(c, "", 0, 0, false)
 	if err == nil {
 		err = s.sendListing(c, l)
 	}
@@ -112,15 +113,16 @@ func (s *Session) transferList(verb, name, opening string, l *vfs.Listing, err e
 }
 
 func (s *Session) sendListing(c conn, l *vfs.Listing) error {
+	out := s.outlet(c)
 	for {
 		b, err := nextLines(l)
 		if err == io.EOF {
-			return nil
+			return out.end()
 		}
 		if err != nil {
 			return err
 		}
-		if err := s.send(c, b); err != nil {
+		if err := out.write(b); err != nil {
 			return err
 		}
 	}
@@ -137,6 +139,7 @@ func (s *Session) finishList(c conn, name string, err error) {
 	}
 	s.page.EndTransfer(false)
 	s.xfer.open = false
+	s.ended(err)
 	c.shut()
 	c.close(false)
 	if errors.Is(err, unix.E2BIG) {

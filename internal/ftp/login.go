@@ -30,7 +30,11 @@ func user(s *Session, name string) {
 		s.named = ""
 		s.reply(501, textIncorrect)
 	default:
-		s.named = name
+		s.named, s.typed = name, name
+		if s.guest(name) {
+			s.reply(331, "Anonymous login ok, send your complete email address as your password")
+			return
+		}
 		s.reply(331, "Password required for ", name)
 	}
 }
@@ -47,6 +51,7 @@ func pass(s *Session, _ string) {
 		return
 	case len(s.secret) == 0 && !s.view.AllowEmpty:
 		s.reply(501, textIncorrect)
+		s.event(ipc.EventEmptyPassword, "empty password")
 		return
 	}
 	s.named = ""
@@ -106,6 +111,7 @@ func (s *Session) enter(name string) {
 		return
 	}
 	files := ipc.New(fds[0], ipc.SessionFiles, ipc.Session)
+	s.keepMail(name, r.Anonymous)
 	err := ipc.ReadBlob(fds[1], &s.view)
 	_ = unix.Close(fds[1])
 	if err != nil {
@@ -123,6 +129,8 @@ func (s *Session) enter(name string) {
 	s.notice.SetState(ipc.SessionOpen)
 	s.setAuth(nil)
 	s.user = name
+	s.rates = r.Rates
+	s.viewChanged()
 	s.in.setLimit(s.lineLimit())
 	home, err := vfs.Clean("/", r.Home)
 	if err != nil {
@@ -131,11 +139,15 @@ func (s *Session) enter(name string) {
 	s.cwd, s.home = home, home
 	s.page.SetLoggedIn()
 	s.page.SetDir(home)
-	if t := named(s.view.AccessGrantMsg, name); t != "" {
+	s.show(230, &s.view.Display.Login)
+	switch t := named(s.view.AccessGrantMsg, name); {
+	case t != "":
 		s.reply(230, t)
-		return
+	case r.Anonymous:
+		s.reply(230, "Anonymous access granted, restrictions apply")
+	default:
+		s.reply(230, "User ", name, " logged in")
 	}
-	s.reply(230, "User ", name, " logged in")
 }
 
 // How long a login waits: for authd to come back after it died, and for a
@@ -212,6 +224,7 @@ func (s *Session) setAuth(c *ipc.Conn) {
 
 // quit leaves.
 func quit(s *Session, _ string) {
+	s.show(221, &s.view.Display.Quit)
 	s.reply(221, "Goodbye.")
 	s.leave("client QUIT")
 }

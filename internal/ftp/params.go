@@ -39,7 +39,15 @@ func stru(s *Session, arg string) {
 func mode(s *Session, arg string) {
 	switch quote := "'MODE " + arg + "'"; upper(strings.TrimSpace(arg)) {
 	case "S":
+		s.deflate = false
 		s.reply(200, "Mode set to S")
+	case "Z":
+		if !s.view.ModeZ {
+			s.reply(501, quote, " unrecognized transfer mode")
+			return
+		}
+		s.deflate = true
+		s.reply(200, "OK")
 	case "B", "C":
 		s.reply(504, quote, " unsupported transfer mode")
 	default:
@@ -63,6 +71,13 @@ func allo(s *Session, arg string) {
 	s.reply(202, "No storage allocation necessary")
 }
 
+// span is what REST or RANG left for the next transfer: the later one counts.
+type span struct {
+	first  int64
+	last   int64 // with ranged
+	ranged bool  // RANG: the bytes from first to last, both included
+}
+
 // rest sets the offset of the next transfer (RFC 3659 §5).
 func rest(s *Session, arg string) {
 	n, ok := number(strings.TrimSpace(arg))
@@ -72,12 +87,61 @@ func rest(s *Session, arg string) {
 	case s.ascii && n != 0:
 		s.reply(501, textNoRest)
 	default:
-		s.rest = n
+		s.span = span{first: n}
 		s.reply(350, "Restarting at ", strconv.FormatInt(n, 10), ". Send STORE or RETRIEVE to initiate transfer")
 	}
 }
 
-const textNoRest = "REST: Resuming transfers not allowed in ASCII mode"
+// rang sets the bytes of the next transfer (draft-bryan-ftp-range).
+func rang(s *Session, arg string) {
+	w := strings.Fields(arg)
+	a, ok := number(w[0])
+	b, okb := number(w[1])
+	switch {
+	case !ok || !okb || a == 0 && b == math.MaxInt64: // the number of bytes must be one, too
+		s.reply(501, "RANG requires values greater than or equal to 0")
+	case a == 1 && b == 0:
+		s.span = span{}
+		s.reply(350, "Reset byte transfer range")
+	case s.ascii:
+		s.reply(551, textNoRange)
+	case a > b:
+		s.reply(501, "RANG start must be less than end")
+	default:
+		s.span = span{first: a, last: b, ranged: true}
+		s.reply(350, "Transferring byte range of ", strconv.FormatInt(b-a+1, 10), " bytes starting from ", strconv.FormatInt(a, 10))
+	}
+}
+
+// takeSpan takes what was left for this transfer; the next one is whole again.
+func (s *Session) takeSpan() span {
+	p := s.span
+	s.span = span{}
+	return p
+}
+
+// fits answers what cannot be: an offset in TYPE A, which means nothing there,
+// and whatever a command with a name here (APPE, STOU) cannot do.
+func (p span) fits(s *Session, without string) bool {
+	switch {
+	case p.ranged && without != "":
+		s.reply(550, without, " incompatible with RANG")
+	case p.ranged && s.ascii:
+		s.reply(551, textNoRange)
+	case p.first != 0 && without == "STOU":
+		s.reply(550, "STOU incompatible with REST")
+	case p.first != 0 && without == "" && s.ascii:
+		s.reply(501, textNoRest)
+	default:
+		return true
+	}
+	return false
+}
+
+const (
+	textNoRest  = "REST: Resuming transfers not allowed in ASCII mode"
+	textNoRange = "RANG: Transfer ranges not allowed in ASCII mode"
+)
 
 // number reads decimal digits, no sign, that fit off_t.
 func number(t string) (int64, bool) {

@@ -3,6 +3,7 @@ package ftp
 import (
 	"errors"
 	"io"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -15,76 +16,115 @@ import (
 // line, where data comes faster than it is written.
 const lookEvery = 1 << 20
 
-// stor is STOR; with REST it goes on at an offset.
+// stor is STOR; with REST it goes on at an offset, with RANG it replaces a part.
 func stor(s *Session, arg string) {
-	off := s.offset()
+	p := s.takeSpan()
+	if !p.fits(s, "") {
+		return
+	}
 	how := ipc.WriteStore
-	if off != 0 {
+	if p.first != 0 || p.ranged {
 		how = ipc.WriteResume
 	}
-	s.upload("STOR", arg, how, off)
+	s.upload("STOR", arg, how, p)
 }
 
 // appe is APPE: at the end of the file, whatever REST said.
 func appe(s *Session, arg string) {
-	s.offset()
-	s.upload("APPE", arg, ipc.WriteAppend, 0)
+	if p := s.takeSpan(); p.fits(s, "APPE") {
+		s.upload("APPE", arg, ipc.WriteAppend, span{})
+	}
 }
 
 // stou is STOU: a new file in the working directory; the argument, which some
 // clients send, says nothing.
 func stou(s *Session, _ string) {
-	if s.offset() != 0 {
-		s.reply(550, "STOU incompatible with REST")
-		return
+	if p := s.takeSpan(); p.fits(s, "STOU") {
+		s.upload("STOU", "", ipc.WriteUnique, span{})
 	}
-	s.upload("STOU", "", ipc.WriteUnique, 0)
 }
 
-func (s *Session) upload(verb, arg string, how uint8, off int64) {
-	if off != 0 && s.ascii {
-		s.reply(501, textNoRest)
-		return
-	}
+func (s *Session) upload(verb, arg string, how uint8, p span) {
 	path, ok := s.path(arg)
-	if !ok {
+	if !ok || !s.mayTransfer(verb) {
 		return
 	}
-	f, err := s.files.OpenWrite(path, how, off)
+	defer s.endCount()
+	f, err := s.files.OpenWrite(path, how, p.first)
 	if err != nil {
-		s.refuseOpen(arg, err)
+		s.refuseOpen(arg, err, p.ranged)
+		return
+	}
+	if how == ipc.WriteUnique {
+		arg = f.Name
+		path, _ = vfs.Clean(path, f.Name)
+		s.touched(path)
+	}
+	if p.ranged && p.first == 0 && !f.Created && !s.view.AllowStoreRestart {
+		s.abandon(f, path)
+		s.reply(451, arg, ": Append/Restart not permitted, try again")
 		return
 	}
 	s.begin(verb, arg)
-	if how == ipc.WriteUnique {
-		s.xfer.name = f.Name
-	}
 	c, ok := s.connect()
 	if !ok {
-		_ = unix.Close(f.FD)
+		s.abandon(f, path)
 		return
 	}
 	if how == ipc.WriteStore && !f.Created {
 		err = s.truncate(f.FD)
 	}
+	w := newSink(f, how, p)
 	if err == nil {
-		s.openingUpload(how, arg, f)
+		s.openingUpload(how, arg)
 		s.page.SetTransfer(shm.StateUploading, -1)
-		err = s.receive(c, f.FD, how == ipc.WriteAppend, off)
+		s.began(c, "i", f.Size, w.off, !f.Created)
+		err = s.receive(c, w)
 	}
+	s.rec.size = w.off
+	s.finish(c, s.settle(f, arg, path, err), false)
+}
+
+// settle closes an upload's file and lets the files process put it into place;
+// err is how the transfer ended so far, and the result how it ended in all.
+func (s *Session) settle(f vfs.Opened, arg, path string, err error) error {
 	if e := unix.Close(f.FD); err == nil && e != nil && e != unix.EINTR {
 		err = fileFailed(e) // a network file system says here that the disk is full
 	}
-	s.finish(c, err, false)
+	if f.Upload == 0 || s.files == nil {
+		return err
+	}
+	e := s.files.Finish(path, f.Upload, err == nil)
+	switch {
+	case e == nil || err != nil && !vfs.Broken(e):
+		return err
+	case vfs.Broken(e):
+		s.broken("files", e)
+		return errOver
+	case vfs.Refused(e) == ipc.DeniedSize:
+		return fileFailed(unix.EFBIG)
+	case f.Hidden:
+		return &replyError{550, arg + ": Rename of hidden file " + f.Name + " failed: " + vfs.Text(e)}
+	}
+	var n *vfs.Error
+	if errors.As(e, &n) && n.Errno != 0 {
+		return fileFailed(n.Errno)
+	}
+	return fileFailed(unix.EIO)
+}
+
+// abandon settles an upload that has not begun.
+func (s *Session) abandon(f vfs.Opened, path string) {
+	_ = s.settle(f, "", path, errAborted)
 }
 
 // openingUpload sends the 150 reply; STOU's names the file (RFC 1123 §4.1.2.9).
-func (s *Session) openingUpload(how uint8, arg string, f vfs.Opened) {
+func (s *Session) openingUpload(how uint8, arg string) {
 	if how != ipc.WriteUnique {
 		s.opening(arg, 0)
 		return
 	}
-	s.reply(150, "FILE: ", f.Name)
+	s.reply(150, "FILE: ", arg)
 	s.flush()
 }
 
@@ -105,11 +145,41 @@ func (s *Session) truncate(file int) error {
 // sink writes to the file of an upload.
 type sink struct {
 	file   int
-	append bool // O_APPEND: the kernel knows the offset
-	off    int64
+	append bool  // O_APPEND: the kernel knows the offset
+	off    int64 // of the next byte
+	most   int64 // size that the file may grow to; 0: no limit
+	left   int64 // bytes that RANG still asks for
+	ranged bool
 }
 
+func newSink(f vfs.Opened, how uint8, p span) *sink {
+	w := &sink{file: f.FD, append: how == ipc.WriteAppend, off: p.first, most: f.Most, ranged: p.ranged}
+	if w.append {
+		w.off = f.Size
+	}
+	if p.ranged {
+		w.left = p.last - p.first + 1
+	}
+	return w
+}
+
+// write takes bytes of the file. Beyond the limit the part that fits is written:
+// what is left of the upload is what the limit says.
 func (w *sink) write(b []byte) error {
+	if w.ranged && int64(len(b)) > w.left {
+		return w.misfit()
+	}
+	if w.most > 0 && int64(len(b)) > w.most-w.off {
+		if err := w.put(b[:max(w.most-w.off, 0)]); err != nil {
+			return err
+		}
+		return fileFailed(unix.EFBIG)
+	}
+	return w.put(b)
+}
+
+func (w *sink) put(b []byte) error {
+	w.left -= int64(len(b))
 	for len(b) > 0 {
 		var n int
 		var err error
@@ -129,30 +199,67 @@ func (w *sink) write(b []byte) error {
 	return nil
 }
 
-// receive takes a data connection's bytes up to its end.
-func (s *Session) receive(c conn, file int, appending bool, off int64) error {
-	w := &sink{file: file, append: appending, off: off}
+// end takes the end of the stream: with RANG all of the range has come.
+func (w *sink) end() error {
+	if w.ranged && w.left != 0 {
+		return w.misfit()
+	}
+	return nil
+}
+
+func (w *sink) misfit() error {
+	return &replyError{551, "Transfer aborted. Not as many bytes as RANG said, " + strconv.FormatInt(max(w.left, 0), 10) + " left"}
+}
+
+// stream reads a data connection, waiting where nothing has come; it ends by
+// io.EOF, or by what has ended the transfer.
+type stream struct {
+	s    *Session
+	c    conn
+	look int // bytes since the last look at the control line
+}
+
+func (r *stream) Read(b []byte) (int, error) {
+	s := r.s
+	if r.look >= lookEvery {
+		r.look = 0
+		if err := s.step(-1, 0, false); err != nil {
+			return 0, err
+		}
+	}
+	b = b[:s.chunk(len(b))]
+	for {
+		n, err := r.c.Read(b)
+		if err == unix.EAGAIN {
+			r.look = 0
+			if err := s.step(r.c.fd(), unix.POLLIN, true); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		if n > 0 {
+			r.look += n
+			s.moved(int64(n))
+			if err == nil {
+				err = s.throttle()
+			}
+		}
+		return n, err
+	}
+}
+
+// receive takes a data connection's bytes up to its end, in the TYPE and MODE in
+// force.
+func (s *Session) receive(c conn, w *sink) error {
+	var in io.Reader = &stream{s: s, c: c}
+	if s.deflate {
+		in = newInflater(in, &s.xfer.done)
+	}
 	var conv fromNet
 	// In TYPE A a CR held back goes in front of what is read next.
 	b := s.buffer()[1:]
-	for look := 0; ; {
-		n, err := c.Read(b)
-		switch {
-		case err == unix.EAGAIN:
-			look = 0
-			if err := s.step(c.fd(), unix.POLLIN, true); err != nil {
-				return err
-			}
-			continue
-		case errors.Is(err, io.EOF):
-			if s.ascii {
-				return w.write(conv.end(s.buf[:0]))
-			}
-			return nil
-		case err != nil:
-			return err
-		}
-		s.moved(int64(n))
+	for {
+		n, err := in.Read(b)
 		data := b[:n]
 		if s.ascii {
 			data = conv.convert(s.buf[:0], data)
@@ -160,11 +267,17 @@ func (s *Session) receive(c conn, file int, appending bool, off int64) error {
 		if err := w.write(data); err != nil {
 			return err
 		}
-		if look += n; look >= lookEvery {
-			look = 0
-			if err := s.step(-1, 0, false); err != nil {
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+		if s.ascii {
+			if err := w.write(conv.end(s.buf[:0])); err != nil {
 				return err
 			}
 		}
+		return w.end()
 	}
 }

@@ -30,6 +30,9 @@ func (s *Session) coded(code int, sep byte, text ...string) {
 	if s.over() {
 		return
 	}
+	if s.rec.on && sep == ' ' {
+		s.heard(code, text)
+	}
 	s.out = strconv.AppendInt(s.out, int64(code), 10)
 	s.out = append(s.out, sep)
 	s.text(text...)

@@ -25,13 +25,6 @@ func (s *Session) buffer() []byte {
 	return s.buf
 }
 
-// offset takes what REST left for this transfer.
-func (s *Session) offset() int64 {
-	n := s.rest
-	s.rest = 0
-	return n
-}
-
 // sizeClause is the end of a 150 reply.
 func sizeClause(n int64) string {
 	switch {
@@ -53,45 +46,78 @@ func (s *Session) opening(what string, size int64) {
 	s.flush()
 }
 
-// retr is RETR.
+// retr is RETR: the whole file, or what REST or RANG asked for.
 func retr(s *Session, arg string) {
-	off := s.offset()
-	if off != 0 && s.ascii {
-		s.reply(501, textNoRest)
+	span := s.takeSpan()
+	if !span.fits(s, "") {
 		return
 	}
 	path, ok := s.path(arg)
-	if !ok {
+	if !ok || !s.mayTransfer("RETR") {
 		return
 	}
-	f, err := s.files.OpenRead(path, off)
+	defer s.endCount()
+	f, err := s.files.OpenRead(path, span.first)
 	if err != nil {
-		s.refuseOpen(arg, err)
+		s.refuseOpen(arg, err, span.ranged)
 		return
 	}
 	defer unix.Close(f.FD)
+	size := f.Size
+	if span.ranged {
+		if span.last >= f.Size {
+			s.reply(554, arg, ": ", textBadRange)
+			return
+		}
+		size = span.last + 1
+	}
 	s.begin("RETR", arg)
 	c, ok := s.connect()
 	if !ok {
 		return
 	}
-	s.opening(arg, f.Size-off)
-	s.page.SetTransfer(shm.StateDownloading, f.Size-off)
-	if s.ascii {
-		err = s.sendText(c, f.FD, f.Size)
-	} else {
-		err = s.sendFile(c, f.FD, off, f.Size)
-	}
-	s.finish(c, err, true)
+	s.opening(arg, size-span.first)
+	s.page.SetTransfer(shm.StateDownloading, size-span.first)
+	s.began(c, "o", f.Size, span.first, false)
+	s.finish(c, s.download(c, f.FD, span.first, size), true)
 }
 
-// refuseOpen answers an open that failed.
-func (s *Session) refuseOpen(arg string, err error) {
+// download sends a file's bytes from off up to size, in the TYPE and MODE in
+// force.
+func (s *Session) download(c conn, file int, off, size int64) error {
+	if p, ok := c.(sock); ok && !s.ascii && !s.deflate {
+		err := s.splice(p, file, &off, size)
+		if err != errNoSendfile {
+			return err
+		}
+	}
+	out := s.outlet(c)
+	piece := out.write
+	if s.ascii {
+		var conv toNet
+		b := s.buffer()[bufferSize/3:]
+		piece = func(p []byte) error { return out.write(conv.convert(b[:0], p)) }
+	}
+	if err := s.copyFile(file, off, size, piece); err != nil {
+		return err
+	}
+	return out.end()
+}
+
+// refuseOpen answers an open that failed; ranged tells that RANG and not REST
+// named the offset.
+func (s *Session) refuseOpen(arg string, err error, ranged bool) {
 	switch vfs.Refused(err) {
 	case ipc.DeniedAppend, ipc.DeniedRestart:
 		s.refuse(451, arg, err)
 	case ipc.DeniedOffset:
-		s.reply(554, arg, ": invalid REST argument")
+		text := textBadRest
+		if ranged {
+			text = textBadRange
+		}
+		s.reply(554, arg, ": ", text)
+	case ipc.DeniedHiddenRest:
+		s.reply(501, vfs.Text(err))
 	case ipc.DeniedUnique:
 		s.reply(450, "STOU: unable to generate unique filename")
 	default:
@@ -99,27 +125,23 @@ func (s *Session) refuseOpen(arg string, err error) {
 	}
 }
 
-// sendFile sends the bytes from off up to size. A file that has become shorter
-// is an error: the client was promised more.
-func (s *Session) sendFile(c conn, file int, off, size int64) error {
-	if p, ok := c.(sock); ok {
-		err := s.splice(p, file, &off, size)
-		if err != errNoSendfile {
-			return err
-		}
-	}
-	return s.copyFile(file, off, size, func(b []byte) error { return s.send(c, b) })
-}
+const (
+	textBadRest  = "invalid REST argument"
+	textBadRange = "invalid RANG argument"
+)
 
 // errNoSendfile: the file system cannot do it.
 var errNoSendfile = errors.New("no sendfile")
 
-// splice is sendFile by sendfile(2): the bytes never enter this process.
+// splice is download by sendfile(2): the bytes never enter this process.
 func (s *Session) splice(c sock, file int, off *int64, size int64) error {
 	for *off < size {
-		n, err := unix.Sendfile(int(c), file, off, int(min(size-*off, sendChunk)))
+		n, err := unix.Sendfile(int(c), file, off, s.chunk(int(min(size-*off, sendChunk))))
 		if n > 0 {
 			s.moved(int64(n))
+			if err := s.throttle(); err != nil {
+				return err
+			}
 		}
 		switch {
 		case err == unix.EINTR:
@@ -155,16 +177,6 @@ func ofNetwork(err error) bool {
 	return false
 }
 
-// sendText sends a file in TYPE A.
-func (s *Session) sendText(c conn, file int, size int64) error {
-	var conv toNet
-	third := bufferSize / 3
-	out := s.buffer()[third:]
-	return s.copyFile(file, 0, size, func(b []byte) error {
-		return s.send(c, conv.convert(out[:0], b))
-	})
-}
-
 // copyFile reads a file piece by piece: into the first third of the buffer, so
 // that the rest holds a piece's conversion.
 func (s *Session) copyFile(file int, off, size int64, piece func([]byte) error) error {
@@ -191,10 +203,13 @@ func (s *Session) copyFile(file int, off, size int64, piece func([]byte) error) 
 // send writes all of b to a data connection and looks at the control line once.
 func (s *Session) send(c conn, b []byte) error {
 	for len(b) > 0 {
-		n, err := c.Write(b)
+		n, err := c.Write(b[:s.chunk(len(b))])
 		if n > 0 {
 			s.moved(int64(n))
 			b = b[n:]
+			if err := s.throttle(); err != nil {
+				return err
+			}
 		}
 		switch {
 		case err == unix.EAGAIN:

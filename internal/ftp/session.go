@@ -1,6 +1,7 @@
 package ftp
 
 import (
+	"compress/zlib"
 	"fmt"
 	"io"
 	"net/netip"
@@ -54,7 +55,7 @@ type Session struct {
 	cwd      string
 	home     string
 	ascii    bool
-	rest     int64  // REST, for the next transfer
+	span     span   // REST or RANG, for the next transfer
 	source   string // RNFR, for RNTO
 	facts    uint32 // of MLST and MLSD
 	onlyEPSV bool   // EPSV ALL
@@ -62,6 +63,24 @@ type Session struct {
 	data dataLink
 	xfer transfer
 	buf  []byte // of transfers that are copied
+
+	class     string
+	typed     string // the last USER's name
+	mail      string // what an anonymous client gave as its password
+	copyFrom  string // SITE CPFR, for CPTO
+	algorithm string // of HASH
+	deflate   bool   // MODE Z
+	level     int    // of its compression; 0: not chosen
+	zip       *zlib.Writer
+	rates     []ipc.RateRule
+	burst     burst // of commands
+	counted   bool  // master counts the transfer in hand
+	shown     map[string]int64
+	sums      sums
+	rec       record
+	records   pace
+	lost      uint64 // records that were not sent
+	logOther  bool   // the logs want to know of verbs that nobody knows
 }
 
 // Bounds of a session.
@@ -118,6 +137,8 @@ func newSession(c Config) (*Session, error) {
 		ctl: ctl, facts: ipc.AllFacts, ascii: c.View.TransferMode != "binary",
 	}
 	s.data.fd = -1
+	s.class = c.Assign.Class
+	s.viewChanged()
 	s.in = newReader(min(s.lineLimit(), preAuthLine))
 	s.lane.SetState(ipc.SessionLogin)
 	s.notice.SetState(ipc.SessionLogin)

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sallyport/internal/vfs"
+	"sallyport/ipc"
 )
 
 // transfer is the one in hand: from the transfer command until its last reply.
@@ -18,11 +19,68 @@ type transfer struct {
 	queued bool      // lines waited already when it began
 	looked bool      // and have been looked at
 	hungUp time.Time // when to give up a client that has closed its half; zero: it has not
+	alone  bool      // it has no data connection: a digest, a copy
+	start  time.Time // when data began to flow
+	rate   ipc.RateRule
 }
 
 // begin opens the books of a transfer command.
 func (s *Session) begin(verb, name string) {
-	s.xfer = transfer{open: true, verb: verb, name: name, queued: s.in.waits()}
+	s.xfer = transfer{open: true, verb: verb, name: name, queued: s.in.waits(), rate: s.rateOf(verb)}
+}
+
+// beginAlone is begin for work that may take long and moves nothing.
+func (s *Session) beginAlone(verb, name string) {
+	s.begin(verb, name)
+	s.xfer.alone = true
+}
+
+// endAlone ends that work; true: it was aborted or the session is over, and what
+// there is to say is said.
+func (s *Session) endAlone(err error) bool {
+	s.xfer.open = false
+	switch err {
+	case errAborted:
+		s.rec.cut = true
+		s.reply(451, s.xfer.name, ": ", vfs.ErrnoText(unix.ECANCELED))
+		return true
+	case errOver:
+		return true
+	}
+	return false
+}
+
+// mayTransfer asks master, where transfers are counted; it answers what it
+// refuses. What is granted ends with endCount.
+func (s *Session) mayTransfer(verb string) bool {
+	if !s.view.CountTransfers {
+		return true
+	}
+	r, _, ok := call[ipc.TransferAllowed](s, ipc.BeginTransfer{Command: verb})
+	if !ok {
+		return false
+	}
+	if r.Refused {
+		text := r.Text
+		if text == "" {
+			text = "Too many transfers"
+		}
+		s.reply(451, text)
+		return false
+	}
+	s.counted = true
+	return true
+}
+
+// endCount tells master that the transfer it counts is over.
+func (s *Session) endCount() {
+	if !s.counted {
+		return
+	}
+	s.counted = false
+	if err := s.lane.Send(ipc.EndTransfer{}); err != nil {
+		s.broken("master", err)
+	}
 }
 
 const textAborted = "Transfer aborted. Data connection closed"
@@ -60,21 +118,28 @@ func (s *Session) step(fd int, events int16, block bool) error {
 			return errAborted
 		}
 	}
-	var timeout time.Duration
-	var end time.Time
-	if block {
-		timeout = forever
-		if t := s.view.TimeoutStalled; t > 0 {
-			end = time.Now().Add(time.Duration(t) * time.Second)
-		}
+	if !block {
+		_, err := s.look(fd, events, 0)
+		return err
 	}
+	var stalled time.Time
+	if t := s.view.TimeoutStalled; t > 0 {
+		stalled = time.Now().Add(time.Duration(t) * time.Second)
+	}
+	return s.ready(fd, events, stalled)
+}
+
+// ready sleeps until fd is ready for events or master has told something, at
+// most until end, which is a stall; zero: for ever.
+func (s *Session) ready(fd int, events int16, end time.Time) error {
 	for {
-		if s.eof && fd < 0 && block && s.xfer.hungUp.IsZero() {
+		if s.eof && fd < 0 && s.xfer.hungUp.IsZero() {
 			s.xfer.hungUp = time.Now().Add(hangUpGrace)
 		}
 		if until := s.xfer.hungUp; !until.IsZero() && fd < 0 && (end.IsZero() || until.Before(end)) {
 			end = until
 		}
+		timeout := forever
 		if !end.IsZero() {
 			if timeout = time.Until(end); timeout <= 0 && end.Equal(s.xfer.hungUp) {
 				s.leave("read EOF from client")
@@ -84,26 +149,32 @@ func (s *Session) step(fd int, events int16, block bool) error {
 				return errStalled
 			}
 		}
-		w := s.await(s.controlEvents(), fd, events, timeout)
-		if s.over() {
-			return errOver
-		}
-		if w&wakeWritable != 0 {
-			s.tryFlush()
-		}
-		if w&wakeHangup != 0 {
-			s.leave("control connection broken during a transfer")
-			return errOver
-		}
-		if w&wakeControl != 0 {
-			if err := s.listenIn(); err != nil {
-				return err
-			}
-		}
-		if !block || w&wakeOther != 0 || w&wakeNotice != 0 {
-			return nil
+		if ready, err := s.look(fd, events, timeout); ready || err != nil {
+			return err
 		}
 	}
+}
+
+// look waits once, for the control line, master or fd, at most timeout; ready
+// tells that it was fd or master.
+func (s *Session) look(fd int, events int16, timeout time.Duration) (ready bool, err error) {
+	w := s.await(s.controlEvents(), fd, events, timeout)
+	if s.over() {
+		return false, errOver
+	}
+	if w&wakeWritable != 0 {
+		s.tryFlush()
+	}
+	if w&wakeHangup != 0 {
+		s.leave("control connection broken during a transfer")
+		return false, errOver
+	}
+	if w&wakeControl != 0 {
+		if err := s.listenIn(); err != nil {
+			return false, err
+		}
+	}
+	return w&(wakeOther|wakeNotice) != 0, nil
 }
 
 // controlEvents is what to wait for on the control connection during a
@@ -153,7 +224,7 @@ func (s *Session) aborted() bool {
 			return false
 		}
 		verb, arg := split(line)
-		c := s.table.find(verb)
+		c := s.find(verb)
 		first := i == s.in.r && !s.xfer.queued
 		switch {
 		case kind != lineGood || c == nil:
@@ -161,10 +232,10 @@ func (s *Session) aborted() bool {
 			return true
 		case c.verb == "STAT" && len(arg) == 0 && first:
 			s.in.next()
-			s.status()
+			s.execute(c, "")
 			i = s.in.r
 			continue
-		case c.flags&transfers != 0:
+		case c.flags&transfers != 0, c.verb == "SITE" && siteTakesTime(arg):
 			return false
 		}
 		i += n
@@ -180,16 +251,27 @@ func (s *Session) moved(n int64) {
 // finish closes the data connection and says how the transfer ended. out tells
 // that data went to the client.
 func (s *Session) finish(c conn, err error, out bool) {
-	s.page.EndTransfer(err == nil)
-	s.xfer.open = false
 	if err == nil && out {
 		c.shut()
+		s.linger(c)
 	}
+	s.page.EndTransfer(err == nil)
+	s.xfer.open = false
 	c.close(err != nil)
+	s.ended(err)
+	if out {
+		s.sums.bytesOut += uint64(s.xfer.done)
+	} else {
+		s.sums.bytesIn += uint64(s.xfer.done)
+	}
 	var f *fileError
+	var r *replyError
 	switch {
 	case err == nil:
+		s.showTransfer(out)
 		s.reply(226, "Transfer complete")
+	case errors.As(err, &r):
+		s.reply(r.code, r.text)
 	case err == errOver:
 	case err == errStalled:
 		s.reply(426, textAborted)
@@ -199,6 +281,33 @@ func (s *Session) finish(c conn, err error, out bool) {
 		s.reply(fileCode(f.errno), "Transfer aborted. ", fileText(f.errno))
 	default:
 		s.reply(426, textAborted)
+	}
+}
+
+// replyError is an end of a transfer that has a reply of its own.
+type replyError struct {
+	code int
+	text string
+}
+
+func (e *replyError) Error() string { return e.text }
+
+// linger waits for the client to close its end of a download, where the
+// configuration has a time for that. Whatever happens meanwhile, the bytes are
+// sent and the transfer is a success.
+func (s *Session) linger(c conn) {
+	if s.view.TimeoutLinger == 0 {
+		return
+	}
+	end := time.Now().Add(time.Duration(s.view.TimeoutLinger) * time.Second)
+	for b := s.buffer(); ; {
+		_, err := c.Read(b)
+		if err == unix.EAGAIN {
+			err = s.ready(c.fd(), unix.POLLIN, end)
+		}
+		if err != nil || !time.Now().Before(end) {
+			return
+		}
 	}
 }
 

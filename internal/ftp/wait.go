@@ -106,7 +106,7 @@ func (s *Session) notices() {
 
 // toldToLeave says master's last word. A transfer in hand is lost.
 func (s *Session) toldToLeave(e *ipc.End) {
-	if s.xfer.open && e.Code != 0 {
+	if s.xfer.open && !s.xfer.alone && e.Code != 0 {
 		s.reply(426, textAborted)
 	}
 	if e.Code != 0 {
