@@ -198,6 +198,7 @@ func (s *Session) digest(verb, algorithm, arg string, start, end int64, code fun
 			s.reply(501, verb, ": end exceeds file size")
 			return nil, 0, false
 		}
+		err = s.plainReason(path, err)
 		s.refuse(code(err), arg, err)
 		return nil, 0, false
 	}
@@ -233,6 +234,19 @@ func (s *Session) digest(verb, algorithm, arg string, start, end int64, code fun
 		return nil, 0, false
 	}
 	return h.Sum(nil), end, true
+}
+
+// plainReason tells a directory from what digests refuse otherwise: special
+// files and those that are too long.
+func (s *Session) plainReason(path string, err error) error {
+	if vfs.Refused(err) != ipc.DeniedDigest {
+		return err
+	}
+	info, e := s.files.Stat(path, true)
+	if e == nil && info.Mode&unix.S_IFMT == unix.S_IFDIR {
+		return &vfs.Error{Op: "digest", Path: path, Denied: ipc.DeniedNotRegular}
+	}
+	return err
 }
 
 func newHash(name string) hash.Hash {

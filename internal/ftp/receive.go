@@ -60,9 +60,7 @@ func (s *Session) upload(verb, arg string, how uint8, p span) {
 		path, _ = vfs.Clean(path, f.Name)
 		s.touched(path)
 	}
-	if p.ranged && p.first == 0 && !f.Created && !s.view.AllowStoreRestart {
-		s.abandon(f, path)
-		s.reply(451, arg, ": Append/Restart not permitted, try again")
+	if p.ranged && s.refuseRange(f, arg, path) {
 		return
 	}
 	s.begin(verb, arg)
@@ -85,6 +83,24 @@ func (s *Session) upload(verb, arg string, how uint8, p span) {
 	s.finish(c, s.settle(f, arg, path, err), false)
 }
 
+// refuseRange answers what files cannot know of a range that begins with the
+// first byte: that it is not a whole file.
+func (s *Session) refuseRange(f vfs.Opened, arg, path string) bool {
+	switch {
+	case f.Hidden:
+		s.abandon(f, path)
+		s.reply(501, textHiddenRest)
+	case !f.Created && !s.view.AllowStoreRestart:
+		s.abandon(f, path)
+		s.reply(451, arg, ": Append/Restart not permitted, try again")
+	default:
+		return false
+	}
+	return true
+}
+
+const textHiddenRest = "REST not compatible with server configuration"
+
 // settle closes an upload's file and lets the files process put it into place;
 // err is how the transfer ended so far, and the result how it ended in all.
 func (s *Session) settle(f vfs.Opened, arg, path string, err error) error {
@@ -104,7 +120,7 @@ func (s *Session) settle(f vfs.Opened, arg, path string, err error) error {
 	case vfs.Refused(e) == ipc.DeniedSize:
 		return fileFailed(unix.EFBIG)
 	case f.Hidden:
-		return &replyError{550, arg + ": Rename of hidden file " + f.Name + " failed: " + vfs.Text(e)}
+		return &replyError{550, arg + ": Rename of hidden file " + f.Temp + " failed: " + vfs.Text(e)}
 	}
 	var n *vfs.Error
 	if errors.As(e, &n) && n.Errno != 0 {

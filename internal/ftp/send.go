@@ -117,12 +117,25 @@ func (s *Session) refuseOpen(arg string, err error, ranged bool) {
 		}
 		s.reply(554, arg, ": ", text)
 	case ipc.DeniedHiddenRest:
-		s.reply(501, vfs.Text(err))
+		s.reply(501, textHiddenRest)
+	case ipc.DeniedHidden:
+		s.reply(550, arg, ": Temporary hidden file ", tempOf(err), " already exists")
+	case ipc.DeniedSize:
+		s.reply(550, arg, ": File size exceeds limit")
 	case ipc.DeniedUnique:
 		s.reply(450, "STOU: unable to generate unique filename")
 	default:
 		s.refuse(550, arg, err)
 	}
+}
+
+// tempOf is the temporary name that stands in the way of a hidden upload.
+func tempOf(err error) string {
+	var e *vfs.Error
+	if errors.As(err, &e) {
+		return e.Temp
+	}
+	return ""
 }
 
 const (

@@ -78,8 +78,8 @@ func (s *Session) copyTo(from, arg, verb string) bool {
 	}
 	if err != nil {
 		switch vfs.Refused(err) {
-		case ipc.DeniedAppend, ipc.DeniedRestart:
-			s.refuse(451, arg, err)
+		case ipc.DeniedSize:
+			s.refuse(552, arg, err)
 		default:
 			s.refuse(550, arg, err)
 		}

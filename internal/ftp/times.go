@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-
 	"sallyport/internal/vfs"
 	"sallyport/ipc"
 )
@@ -200,4 +199,3 @@ func avbl(s *Session, arg string) {
 	}
 	s.reply(213, strconv.FormatUint(free, 10))
 }
-

@@ -61,6 +61,7 @@ type Opened struct {
 	Created bool   // it did not exist before
 	Name    string // the last component; for WriteUnique the one chosen
 	Hidden  bool   // FD is of a temporary file that Finish renames
+	Temp    string // its name
 	Most    int64  // size that an upload may grow to; 0: no limit
 	Upload  uint32 // for Finish; 0: there is nothing to finish
 }
@@ -93,6 +94,9 @@ func (c *Client) open(path string, req any) (Opened, error) {
 		return Opened{FD: -1}, err
 	}
 	if err := answer("open", path, r.Errno, r.Denied); err != nil {
+		if e, ok := err.(*Error); ok {
+			e.Temp = r.Path
+		}
 		closeAll(fds)
 		return Opened{FD: -1}, err
 	}
@@ -100,13 +104,16 @@ func (c *Client) open(path string, req any) (Opened, error) {
 		closeAll(fds)
 		return Opened{FD: -1}, errNoDescriptor
 	}
-	name := r.Path
+	name, temp := r.Path, ""
+	if r.Hidden {
+		name, temp = "", name
+	}
 	if name == "" {
 		_, name = Split(path)
 	}
 	return Opened{
 		FD: fds[0], Size: r.Size, Created: r.Created, Name: name,
-		Hidden: r.Hidden, Most: r.Most, Upload: r.Upload,
+		Hidden: r.Hidden, Temp: temp, Most: r.Most, Upload: r.Upload,
 	}, nil
 }
 

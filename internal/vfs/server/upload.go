@@ -207,13 +207,15 @@ func (s *Server) openHidden(dir int, name string, offset int64) opened {
 	temp := s.hidden.name(name)
 	fd, err := s.create(dir, temp, unix.O_WRONLY|unix.O_NOFOLLOW|transferFlags)
 	if err == unix.EEXIST {
-		return refuseOpen(refusal(ipc.DeniedHidden))
+		o := refuseOpen(refusal(ipc.DeniedHidden))
+		o.reply.Path = temp
+		return o
 	}
 	if err != nil {
 		return refuseOpen(err)
 	}
 	o := s.grant(fd, 0)
-	o.reply.Created, o.reply.Hidden = created, true
+	o.reply.Created, o.reply.Hidden, o.reply.Path = created, true, temp
 	return s.track(o, dir, name, temp)
 }
 
