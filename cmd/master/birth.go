@@ -28,6 +28,7 @@ type birth struct {
 	listeners []*listener
 	board     *shm.Board
 	kernel    sandbox.Report
+	logs      *logging.Opened
 	resumed   *state // of the image before an upgrade in place; nil: a fresh start
 }
 
@@ -128,6 +129,9 @@ func (b *birth) descriptors() error {
 			unix.Close(l.fd)
 		}
 	}
+	if b.logs, err = openLogs(b.policy, b.resumed != nil); err != nil {
+		return err
+	}
 	b.board, err = openBoard(&b.policy.Global, b.resumed != nil)
 	return err
 }
@@ -180,6 +184,7 @@ func (b *birth) handlers(sig *signals) (*master, error) {
 		number, control = b.resumed.Number+1, b.resumed.Control
 	}
 	m.install(newGeneration(number, b.policy))
+	m.logs.take(b.logs, b.policy)
 	m.reloads.loaded = time.Now()
 	m.signals = sig
 	m.handleSignals()

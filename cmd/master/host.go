@@ -187,6 +187,7 @@ func (m *master) proxyHeader(s *session, q *ipc.ProxyHeader) {
 	}
 	c.headed = true
 	if q.Local { // a health check: it stays what it is
+		m.logConnect(s)
 		m.hostSelected(s)
 		return
 	}
@@ -210,6 +211,7 @@ func (m *master) proxyHeader(s *session, q *ipc.ProxyHeader) {
 		return
 	}
 	m.move(s, next, peer, to)
+	m.logConnect(s)
 	m.log.Info("client behind a proxy", append(s.facts(), logging.Kind(logging.HostChosen), "proxy", c.via.String(), "host", c.host, "class", c.class)...)
 	m.rehost(s)
 }

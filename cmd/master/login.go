@@ -187,6 +187,7 @@ func (m *master) takeFiles(s *session) {
 // in.
 func (m *master) openSession(s *session) {
 	q, f, set := s.login.report, s.files, s.login.set
+	s.logs.login(q, s.login.root)
 	s.login = nil
 	if f == nil || s.ending {
 		m.leavePlace(s)

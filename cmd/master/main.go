@@ -62,5 +62,6 @@ func run(opt *options) error {
 		return b.fail(err)
 	}
 	defer m.log.Close(2 * time.Second)
+	defer m.logs.files.Close(2 * time.Second)
 	return m.serve() // 5. loop
 }

@@ -9,6 +9,7 @@ import (
 
 	"sallyport/internal/control"
 	"sallyport/internal/logging"
+	"sallyport/internal/policy"
 	"sallyport/internal/unit"
 	"sallyport/shm"
 )
@@ -48,6 +49,7 @@ type master struct {
 	upgrades upgrades
 	control  *control.Server
 	tracer   *logging.Tracer
+	logs     logs
 	signals  *signals
 	landlock int // ABI
 
@@ -72,6 +74,7 @@ func newMaster(opt *options, log *logging.Log, l *loop) *master {
 		roof: math.MaxInt, tracer: logging.NewTracer(log.Logger, traceAccept, traceAuthd, traceData, traceLogin, tracePool, traceSession),
 	}
 	m.lookUp = func(string) (netip.Addr, bool) { return netip.Addr{}, false }
+	m.logs = logs{files: logging.NewFiles(log.Logger), compiled: map[*policy.Log]*logSet{}}
 	m.resume.fn = m.resumeAccept
 	m.pool.refill.fn = func() { m.pool.fill(m) }
 	m.pool.shrink.fn = func() { m.pool.relax(m) }

@@ -67,6 +67,7 @@ type next struct {
 	policy    *policy.Policy
 	changes   []string
 	listeners []*listener
+	logs      *logging.Opened
 }
 
 // reloadRead takes what was read into force, once everything that can fail has
@@ -144,13 +145,21 @@ func (m *master) prepare(n *next) error {
 	if _, err := unit.ByLabel(m.inherited, labels(n.policy)); err != nil {
 		return err
 	}
-	var err error
-	n.listeners, err = openListeners(n.policy, m.inherited, m.listeners)
-	return err
+	logs, err := logging.OpenAll(logPaths(n.policy), m.logs.files)
+	if err != nil {
+		return err
+	}
+	if n.listeners, err = openListeners(n.policy, m.inherited, m.listeners); err != nil {
+		logs.Close()
+		return err
+	}
+	n.logs = logs
+	return nil
 }
 
 // discard closes what prepare has opened.
 func (m *master) discard(n *next) {
+	n.logs.Close()
 	for _, l := range n.listeners {
 		if !l.inherited && !contains(m.listeners, l) {
 			unix.Close(l.fd)
@@ -172,6 +181,7 @@ func (m *master) swap(n *next) {
 		}
 	}
 	m.install(newGeneration(m.gen.number+1, n.policy))
+	m.logs.take(n.logs, n.policy)
 	m.reloads.loaded = time.Now()
 	if err := m.watchListeners(); err != nil {
 		m.log.Error("listeners", logging.Error(err))
@@ -224,6 +234,7 @@ func contains(ls []*listener, l *listener) bool {
 func (m *master) reloadEnd(res control.ReloadResult, err error, done reloadDone) {
 	m.reloads.running = false
 	if err != nil {
+		m.logs.reopen(m)
 		m.reloads.err = err.Error()
 		first, _, _ := strings.Cut(err.Error(), "\n")
 		m.log.Error("configuration refused, the old one stays", logging.Kind(logging.ReloadFailed), logging.KeyError, first)

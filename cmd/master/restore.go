@@ -95,6 +95,7 @@ func (m *master) restoreSession(x *savedSession, c *client, authds map[int]*auth
 	s.authEnd, s.drains = x.AuthEnd, x.Drains || !talk
 	s.rehosting, s.selections, s.anonymous, s.email, s.named = x.Rehosting, x.Selections, x.Anonymous, x.Email, x.Named
 	s.connected, s.lifetime = x.Connected, x.Lifetime
+	s.logs.root, s.logs.group, s.logs.gid, s.logs.connected = x.Logs.Root, x.Logs.Group, x.Logs.GID, x.Logs.Connected
 	if a := access.Anonymous(c.base, s.anonymous); a != nil {
 		c.set = &a.Settings
 	}

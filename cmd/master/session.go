@@ -43,6 +43,7 @@ type session struct {
 	bereft  timer // its files process has left
 	pam     []*child
 	reports bucket
+	logs    sessionLogs
 
 	rehosting  bool // authd has not yet said that it knows of the new host
 	selections int  // hosts asked for
@@ -75,7 +76,8 @@ func (m *master) newSession(c *child, lane, notice int, p *page) (*session, erro
 		notice: ipc.New(notice, ipc.SessionNotice, ipc.Master),
 	}
 	s.laneQ, s.noticeQ = ipc.NewQueue(s.lane, laneQueue), ipc.NewQueue(s.notice, noticeMax)
-	s.lane.Limit(laneBurst, laneWindow)
+	s.lane.Limit(m.logs.burst(), laneWindow)
+	s.logs.records = newBucket(recordBurst, time.Second, m.loop.now)
 	s.reports = newBucket(20, 10*time.Second, m.loop.now)
 	s.idle.fn = func() { m.idleCheck(s) }
 	s.quiet.fn = func() { m.noTransferCheck(s) }
@@ -107,6 +109,7 @@ func (m *master) assign(s *session, c *client) {
 	m.count(shm.HandedOver)
 	m.noticeFlush(s)
 	m.trace(traceSession, 5, "assigned", c, slog.Int("pid", s.pid))
+	m.logConnect(s)
 }
 
 // handOver sends the session its socket, a login channel and its view.
@@ -183,6 +186,8 @@ func (m *master) laneMessage(s *session, body any) {
 		m.endTransfer(s)
 	case *ipc.Report:
 		m.report(s, q)
+	case *ipc.Record:
+		m.logRecord(s, q)
 	case *ipc.Bye:
 		if s.reason == "" {
 			s.reason = q.Reason
@@ -270,7 +275,8 @@ func (m *master) violation(s *session, err error) {
 
 // sessionGone settles everything that a session held.
 func (m *master) sessionGone(s *session, ws unix.WaitStatus) {
-	s.lastWords()
+	m.lastReports(s)
+	m.logExit(s, ws)
 	m.loop.del(s.lane.FD())
 	m.loop.del(s.notice.FD())
 	s.laneQ.Drop()
@@ -306,29 +312,38 @@ func (m *master) sessionGone(s *session, ws unix.WaitStatus) {
 	m.forget(c, s.open)
 }
 
-// lastWords reads why a session has left, if it said so.
-func (s *session) lastWords() {
-	for range 16 {
-		if s.lane.FD() < 0 || s.reason != "" {
+// lastReports reads what a session has reported before it left, and why it has.
+func (m *master) lastReports(s *session) {
+	for range 256 {
+		if s.c == nil || s.lane.FD() < 0 {
 			return
 		}
 		msg, err := s.lane.TryRecv()
 		if err != nil {
 			return
 		}
-		if bye, ok := msg.Body.(*ipc.Bye); ok {
-			s.reason = bye.Reason
+		switch q := msg.Body.(type) {
+		case *ipc.Record:
+			m.logRecord(s, q)
+		case *ipc.Bye:
+			if s.reason == "" {
+				s.reason = q.Reason
+			}
 		}
 	}
 }
 
+// ended is why a session has ended.
+func (s *session) ended(ws unix.WaitStatus) string {
+	if s.reason != "" {
+		return s.reason
+	}
+	return exitText(ws)
+}
+
 // sessionRecord writes the log line of a session's end.
 func (m *master) sessionRecord(s *session, ws unix.WaitStatus) {
-	reason := s.reason
-	if reason == "" {
-		reason = exitText(ws)
-	}
-	args := append(s.facts(), "reason", reason, "seconds", (m.loop.now-s.c.accepted)/int64(time.Second))
+	args := append(s.facts(), "reason", s.ended(ws), "seconds", (m.loop.now-s.c.accepted)/int64(time.Second))
 	if ws.Signaled() && !s.ending {
 		m.count(shm.WorkersDied)
 		m.log.Error("session died", append(args, logging.Kind(logging.WorkerDied), "exit", exitText(ws))...)

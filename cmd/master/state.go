@@ -105,6 +105,7 @@ type savedSession struct {
 	Transfer     string
 	Connected    int64
 	Lifetime     uint32
+	Logs         savedLogs
 }
 
 type savedLogin struct {

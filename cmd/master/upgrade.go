@@ -172,6 +172,7 @@ func (m *master) replaceImage() error {
 	if err != nil {
 		return fmt.Errorf("find the own executable: %w", err)
 	}
+	m.logs.files.Flush(200 * time.Millisecond)
 	m.log.Flush(200 * time.Millisecond)
 	keep := append(st.descriptors(), fd)
 	inheritable(keep, true)

@@ -64,7 +64,7 @@ func (m *master) status() control.Status {
 
 func (m *master) counters() control.Counters {
 	n := func(c shm.Counter) uint64 { return uint64(m.board.Get(c)) }
-	m.board.Set(shm.LogDropped, int64(m.log.Dropped()))
+	m.board.Set(shm.LogDropped, int64(m.log.Dropped()+m.logs.files.Dropped()+m.logs.skipped))
 	return control.Counters{
 		Connections: n(shm.Accepted), Refused: m.refused(), Logins: n(shm.LoginsOK), LoginFailures: n(shm.LoginsFailed),
 		WorkerDeaths: n(shm.WorkersDied), Violations: n(shm.ProtocolViolations) + n(shm.DataRefused),

@@ -50,8 +50,8 @@ func (e *Entry) argument() string {
 	return clip(e.Rec.Arg, maxArgument)
 }
 
-// hostPath is a path of the client's as the machine has it.
-func (e *Entry) hostPath(path string) string {
+// HostPath is a path of the client's as the machine has it.
+func (e *Entry) HostPath(path string) string {
 	switch {
 	case path == "" || e.Root == "" || e.Root == "/":
 		return path
@@ -69,8 +69,8 @@ func (e *Entry) transfer() bool { return e.Rec.Transfer && e.Rec.Way != "d" }
 // file tells whether the record is of one file's transfer: not of a listing.
 func (e *Entry) file() bool { return e.Rec.Transfer && e.Rec.Way != "" }
 
-// moved is what the data connection carried, or what a deletion removed.
-func (e *Entry) moved() int64 {
+// Moved is what the data connection carried, or what a deletion removed.
+func (e *Entry) Moved() int64 {
 	if e.Rec.Way == "d" {
 		return max(e.Rec.Size, 0)
 	}

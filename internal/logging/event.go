@@ -32,6 +32,7 @@ const (
 	WorkerDied         Event = "worker.died"
 	AuthdRestarted     Event = "authd.restarted"
 	TransferDone       Event = "transfer.done"
+	CommandDone        Event = "command.done" // a line of an extended log that goes to the daemon's own
 	RecordsDropped     Event = "log.dropped"
 	SharedMemoryHealed Event = "shm.rebuilt"
 
@@ -65,6 +66,7 @@ var ids = map[Event]string{
 	WorkerDied:         "d045ecb16a2e86a0314e55cb2bfef45d",
 	AuthdRestarted:     "9db987315240c61be9104d8c8f250ae2",
 	TransferDone:       "c5751340644af8d2c157996c9b696eb6",
+	CommandDone:        "cc839e0aa4a642339b249dc2fafcc7e8",
 	RecordsDropped:     "1abad257ef92967be9bd3f5efea79cc4",
 	CertificateExpires: "e284fdb29fd6b498bc277f8fea5cc684",
 	SharedMemoryHealed: "00d2c8442e95fb16e7dee6504a876734",

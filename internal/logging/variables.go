@@ -53,13 +53,13 @@ var letters = map[byte]*variable{
 		}
 		return e.Rec.Secret
 	}),
-	'b': numberOf(func(e *Entry) (int64, bool) { return e.moved(), e.Rec.Transfer }),
+	'b': numberOf(func(e *Entry) (int64, bool) { return e.Moved(), e.Rec.Transfer }),
 	'c': textOf("-", func(e *Entry) string { return e.Class }),
 	'C': textOf("-", func(e *Entry) string { return e.Rec.Cwd }),
 	'd': textOf("", func(e *Entry) string { return lastElement(directory(e)) }),
-	'D': textOf("", func(e *Entry) string { return e.hostPath(directory(e)) }),
+	'D': textOf("", func(e *Entry) string { return e.HostPath(directory(e)) }),
 	'E': textOf("-", func(e *Entry) string { return e.Reason }),
-	'f': textOf("-", func(e *Entry) string { return e.hostPath(e.Rec.Path) }),
+	'f': textOf("-", func(e *Entry) string { return e.HostPath(e.Rec.Path) }),
 	'F': textOf("-", func(e *Entry) string { return e.Rec.Path }),
 	'g': textOf("-", func(e *Entry) string { return e.Group }),
 	'H': addressOf(server),
@@ -131,7 +131,7 @@ var names = map[string]*variable{
 	"iso8601":     timeOf("2006-01-02 15:04:05,000"),
 	"microsecs":   {"-", func(b []byte, e *Entry) []byte { return appendPadded(b, e.Time.Nanosecond()/1000, 6, '0') }},
 	"millisecs":   {"-", func(b []byte, e *Entry) []byte { return appendPadded(b, e.Time.Nanosecond()/1e6, 3, '0') }},
-	"protocol":    textOf("-", service),
+	"protocol":    textOf("-", (*Entry).Service),
 	"remote-port": numberOf(func(e *Entry) (int64, bool) { return int64(e.Peer.Port()), e.Peer.IsValid() }),
 	"transfer-failure": textOf("-", func(e *Entry) string {
 		if !e.transfer() {
@@ -147,7 +147,7 @@ var names = map[string]*variable{
 		if !e.transfer() || e.Rec.Took <= 0 {
 			return b
 		}
-		kib := float64(e.moved()) / 1024
+		kib := float64(e.Moved()) / 1024
 		return strconv.AppendFloat(b, kib/time.Duration(e.Rec.Took).Seconds(), 'f', 2, 64)
 	}},
 	"transfer-status": textOf("-", func(e *Entry) string {
@@ -169,8 +169,8 @@ var names = map[string]*variable{
 	"version": textOf("-", func(*Entry) string { return version.Version }),
 }
 
-// service is the session's protocol; what is none of ours is not repeated.
-func service(e *Entry) string {
+// Service is the session's protocol; what is none of ours is not repeated.
+func (e *Entry) Service() string {
 	switch e.Rec.Protocol {
 	case "ftps", "sftp", "scp":
 		return e.Rec.Protocol

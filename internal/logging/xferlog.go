@@ -36,9 +36,9 @@ func AppendTransfer(b []byte, e *Entry) []byte {
 	b = append(b, ' ')
 	b = appendAddress(b, e.Peer)
 	b = append(b, ' ')
-	b = strconv.AppendInt(b, e.moved(), 10)
+	b = strconv.AppendInt(b, e.Moved(), 10)
 	b = append(b, ' ')
-	b = appendWord(b, e.hostPath(r.Path))
+	b = appendWord(b, e.HostPath(r.Path))
 	kind, status := " b", "c"
 	if r.ASCII {
 		kind = " a"
@@ -54,7 +54,7 @@ func AppendTransfer(b []byte, e *Entry) []byte {
 		b = appendWord(append(b, " r "...), e.User)
 	}
 	b = append(b, ' ')
-	b = append(b, service(e)...)
+	b = append(b, e.Service()...)
 	b = append(b, " 0 * "...) // nobody is asked for an ident name
 	return append(b, status...)
 }
