@@ -182,9 +182,10 @@ var workerCases = []verdictCase{
 	{"keyctl", unix.SYS_KEYCTL, nil, eperm},
 	{"open_by_handle_at", unix.SYS_OPEN_BY_HANDLE_AT, nil, eperm},
 	{"linkat", unix.SYS_LINKAT, nil, eperm},
-	{"symlinkat", unix.SYS_SYMLINKAT, nil, eperm},
 	{"mknodat", unix.SYS_MKNODAT, nil, eperm},
 	{"fchownat", unix.SYS_FCHOWNAT, nil, eperm},
+	{"fchownat of a descriptor to somebody", unix.SYS_FCHOWNAT, []uint64{7, 1, 1000, 1000, unix.AT_EMPTY_PATH}, eperm},
+	{"fchmodat, which follows links", unix.SYS_FCHMODAT, []uint64{7, 1, 0o777}, eperm},
 	{"setxattr", unix.SYS_SETXATTR, nil, eperm},
 	{"a call of the future", 1000, nil, eperm},
 	{"prlimit64", unix.SYS_PRLIMIT64, nil, eperm},
@@ -220,6 +221,7 @@ func TestSessionProfile(t *testing.T) {
 	testVerdicts(t, p, workerCases)
 	testVerdicts(t, p, fileCases)
 	testVerdicts(t, p, []verdictCase{
+		{"symlinkat", unix.SYS_SYMLINKAT, nil, eperm},
 		{"openat", unix.SYS_OPENAT, nil, eperm},
 		{"openat2", unix.SYS_OPENAT2, nil, eperm},
 		{"statx", unix.SYS_STATX, nil, eperm},
@@ -256,6 +258,7 @@ func TestHashProfile(t *testing.T) {
 	p := hashProfile(testPID)
 	testVerdicts(t, p, workerCases)
 	testVerdicts(t, p, []verdictCase{
+		{"symlinkat", unix.SYS_SYMLINKAT, nil, eperm},
 		{"openat", unix.SYS_OPENAT, nil, eperm},
 		{"fcntl", unix.SYS_FCNTL, []uint64{3, unix.F_GETFL}, eperm},
 		{"sendfile", unix.SYS_SENDFILE, nil, eperm},
@@ -264,6 +267,7 @@ func TestHashProfile(t *testing.T) {
 }
 
 func TestFilesProfile(t *testing.T) {
+	const minusOne = 1<<32 - 1 // as an argument of type uid_t
 	p := filesProfile(testPID)
 	testVerdicts(t, p, workerCases)
 	testVerdicts(t, p, fileCases)
@@ -280,6 +284,13 @@ func TestFilesProfile(t *testing.T) {
 		{"ioctl", unix.SYS_IOCTL, []uint64{5, fionread}, eperm},
 		{"shutdown", unix.SYS_SHUTDOWN, nil, eperm},
 		{"F_SETFL", unix.SYS_FCNTL, []uint64{5, unix.F_SETFL, 0}, allow},
+		{"symlinkat", unix.SYS_SYMLINKAT, nil, allow},
+		{"fchownat: the group of a descriptor", unix.SYS_FCHOWNAT, []uint64{7, 1, minusOne, 1000, unix.AT_EMPTY_PATH}, allow},
+		{"fchownat: the group by a name", unix.SYS_FCHOWNAT, []uint64{7, 1, minusOne, 1000, 0}, eperm},
+		{"fchmodat2 of a descriptor", unix.SYS_FCHMODAT2, []uint64{7, 1, 0o644, unix.AT_EMPTY_PATH}, allow},
+		{"fchmodat2 by a name", unix.SYS_FCHMODAT2, []uint64{7, 1, 0o644, 0}, eperm},
+		{"utimensat that follows a link", unix.SYS_UTIMENSAT, []uint64{7, 1, 1, 0}, eperm},
+		{"utimensat of a link itself", unix.SYS_UTIMENSAT, []uint64{7, 1, 1, unix.AT_SYMLINK_NOFOLLOW}, allow},
 		{"F_SETFL of stderr", unix.SYS_FCNTL, []uint64{2, unix.F_SETFL, 0}, eperm},
 		{"copy_file_range to stdout", unix.SYS_COPY_FILE_RANGE, []uint64{5, 0, 1}, eperm},
 		{"TCP_NODELAY", unix.SYS_SETSOCKOPT, []uint64{5, unix.IPPROTO_TCP, unix.TCP_NODELAY}, eperm},
@@ -291,6 +302,7 @@ func TestAuthdProfile(t *testing.T) {
 	testVerdicts(t, p, workerCases)
 	testVerdicts(t, p, fileCases)
 	testVerdicts(t, p, []verdictCase{
+		{"symlinkat", unix.SYS_SYMLINKAT, nil, eperm},
 		{"openat to read", unix.SYS_OPENAT, []uint64{0, 0, unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NOFOLLOW}, allow},
 		{"openat to write", unix.SYS_OPENAT, []uint64{0, 0, unix.O_WRONLY}, eperm},
 		{"openat to read and write", unix.SYS_OPENAT, []uint64{0, 0, unix.O_RDWR}, eperm},
@@ -299,6 +311,31 @@ func TestAuthdProfile(t *testing.T) {
 		{"openat of an unnamed file", unix.SYS_OPENAT, []uint64{0, 0, unix.O_TMPFILE | unix.O_RDWR}, eperm},
 		{"openat2, whose flags are out of sight", unix.SYS_OPENAT2, nil, eperm},
 		{"unlinkat", unix.SYS_UNLINKAT, nil, eperm},
+	})
+}
+
+func TestOwnerProfile(t *testing.T) {
+	p := ownerProfile(testPID)
+	testVerdicts(t, p, []verdictCase{
+		{"socket", unix.SYS_SOCKET, nil, kill},
+		{"connect", unix.SYS_CONNECT, nil, kill},
+		{"execve", unix.SYS_EXECVE, nil, kill},
+		{"fork", unix.SYS_CLONE, []uint64{uint64(unix.SIGCHLD)}, kill},
+		{"ptrace", unix.SYS_PTRACE, nil, kill},
+		{"openat", unix.SYS_OPENAT, nil, allow},
+		{"mkdirat", unix.SYS_MKDIRAT, nil, allow},
+		{"fchown", unix.SYS_FCHOWN, nil, allow},
+		{"fchownat of a link itself", unix.SYS_FCHOWNAT, []uint64{7, 1, 5, 5, unix.AT_SYMLINK_NOFOLLOW}, allow},
+		{"fchownat that follows a link", unix.SYS_FCHOWNAT, []uint64{7, 1, 5, 5, 0}, eperm},
+		{"fchmodat", unix.SYS_FCHMODAT, nil, eperm},
+		{"mknodat", unix.SYS_MKNODAT, nil, eperm},
+		{"linkat", unix.SYS_LINKAT, nil, eperm},
+		{"setuid", unix.SYS_SETUID, nil, eperm},
+		{"chroot", unix.SYS_CHROOT, nil, eperm},
+		{"mount", unix.SYS_MOUNT, nil, eperm},
+		{"fcntl", unix.SYS_FCNTL, []uint64{3, unix.F_GETFL}, eperm},
+		{"setxattr", unix.SYS_SETXATTR, nil, eperm},
+		{"a call of the future", 1000, nil, eperm},
 	})
 }
 
@@ -330,7 +367,7 @@ func TestMasterProfile(t *testing.T) {
 }
 
 func allProfiles() []*profile {
-	return []*profile{sessionProfile(testPID), hashProfile(testPID), filesProfile(testPID), authdProfile(testPID), masterProfile()}
+	return []*profile{sessionProfile(testPID), hashProfile(testPID), filesProfile(testPID), authdProfile(testPID), ownerProfile(testPID), masterProfile()}
 }
 
 // TestOtherABIsAreKilled: numbers of another architecture mean other calls.
@@ -373,7 +410,7 @@ func TestLogModeRefusesNothing(t *testing.T) {
 // TestOnlyListedCallsPass: whatever the arguments, a call that no profile names
 // is refused.
 func TestOnlyListedCallsPass(t *testing.T) {
-	for _, p := range allProfiles()[:4] {
+	for _, p := range allProfiles()[:5] {
 		named := make(map[uint32]bool)
 		for _, r := range p.rules {
 			named[uint32(r.nr)] = true

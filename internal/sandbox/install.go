@@ -77,3 +77,9 @@ func Files(m Mode, root int) (note string, err error) {
 func Authd(m Mode) (note string, err error) {
 	return confine(m, authdProfile(unix.Getpid()), authdLimits, nil)
 }
+
+// Owner confines owner: directories and files may be made and given away, nothing
+// else.
+func Owner(m Mode) (note string, err error) {
+	return confine(m, ownerProfile(unix.Getpid()), ownerLimits, nil)
+}

@@ -20,6 +20,7 @@ var (
 	filesLimits   = limits{data: 256 << 20, files: 4096} // also bounds descriptors in flight, of all processes of the user
 	hashLimits    = limits{data: 1 << 30, files: 16}
 	authdLimits   = limits{data: 2 << 30, files: 0}
+	ownerLimits   = limits{data: 256 << 20, files: 128}
 )
 
 func (l limits) set() error {

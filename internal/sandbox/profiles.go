@@ -157,20 +157,25 @@ func timeoutRules() []rule {
 
 // filesProfile: the tree of one user. Paths only by openat2, which resolves
 // beneath the root, and by *at calls; what they may reach is landlock's and the
-// user's identity's to say. No hard links, symbolic links, device nodes,
-// extended attributes or owners.
+// user's identity's to say. Landlock has no word on modes, groups and times:
+// they are changed by descriptor (AT_EMPTY_PATH), or without following a link;
+// no call that follows one is allowed, and no change of the owner. No hard links,
+// device nodes or extended attributes.
 func filesProfile(pid int) *profile {
 	return &profile{
 		name: "files",
 		rules: slices.Concat(runtimeRules(pid), messageRules(), timeoutRules(), fileRules(true), []rule{
 			only(unix.SYS_COPY_FILE_RANGE, when(atLeast(2, minFile))),
+			only(unix.SYS_FCHMODAT2, when(equals(3, unix.AT_EMPTY_PATH))),
+			only(unix.SYS_FCHOWNAT, when(equals(2, ^uint32(0)), equals(4, unix.AT_EMPTY_PATH))),
+			only(unix.SYS_UTIMENSAT, when(oneOf(3, unix.AT_EMPTY_PATH, unix.AT_SYMLINK_NOFOLLOW))),
 		}),
 		plain: map[verdict][]uintptr{
 			allow: slices.Concat(runtimeCalls(), messageCalls(), waitCalls(), []uintptr{
 				unix.SYS_OPENAT2, sysFstatat, unix.SYS_STATX, unix.SYS_READLINKAT, unix.SYS_FACCESSAT, unix.SYS_FACCESSAT2,
 				unix.SYS_GETDENTS64, unix.SYS_FSTATFS,
-				unix.SYS_UNLINKAT, unix.SYS_MKDIRAT, unix.SYS_RENAMEAT, unix.SYS_RENAMEAT2, unix.SYS_UTIMENSAT,
-				unix.SYS_FCHMOD, unix.SYS_FCHMODAT, unix.SYS_FCHMODAT2, unix.SYS_UMASK,
+				unix.SYS_UNLINKAT, unix.SYS_MKDIRAT, unix.SYS_RENAMEAT, unix.SYS_RENAMEAT2, unix.SYS_SYMLINKAT,
+				unix.SYS_FCHMOD, unix.SYS_UMASK,
 				unix.SYS_PREAD64, unix.SYS_FSYNC, unix.SYS_FDATASYNC, unix.SYS_FADVISE64, unix.SYS_FLOCK,
 				unix.SYS_GETUID, unix.SYS_GETEUID, unix.SYS_GETGID, unix.SYS_GETEGID, unix.SYS_GETGROUPS,
 			}),

@@ -31,6 +31,28 @@ func authdProfile(pid int) *profile {
 	}
 }
 
+// ownerProfile: makes and gives away directories and files. What it opens is
+// walked component by component, which no filter can see; it reads no byte of a
+// client but the path of an account's home.
+func ownerProfile(pid int) *profile {
+	return &profile{
+		name: "owner",
+		rules: slices.Concat(runtimeRules(pid), messageRules(), timeoutRules(), []rule{
+			only(unix.SYS_FCHOWNAT, when(equals(4, unix.AT_SYMLINK_NOFOLLOW))),
+		}),
+		plain: map[verdict][]uintptr{
+			allow: slices.Concat(runtimeCalls(), messageCalls(), waitCalls(), []uintptr{
+				unix.SYS_OPENAT, sysFstatat, unix.SYS_READLINKAT, unix.SYS_GETDENTS64,
+				unix.SYS_MKDIRAT, unix.SYS_SYMLINKAT, unix.SYS_UNLINKAT, unix.SYS_RENAMEAT2,
+				unix.SYS_FCHMOD, unix.SYS_FCHOWN, unix.SYS_UMASK,
+			}),
+			kill:   forbidden(),
+			enosys: {unix.SYS_CLONE3},
+		},
+		rest: eperm,
+	}
+}
+
 // namespaceFlags in a clone would make the child root of something.
 const namespaceFlags = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
 	unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET

@@ -24,6 +24,10 @@ const (
 	// (unix_chkpwd, pam_exec), which may be set-user-id or change their
 	// security label; the helper is root within its bounding set anyway.
 	ForPam
+	// ForOwner starts owner, which makes home directories: CAP_CHOWN to give
+	// them away, CAP_DAC_OVERRIDE to make them where root has no right of its
+	// own (below a directory of the user's), and no_new_privs.
+	ForOwner
 )
 
 type kindTraits struct {
@@ -37,6 +41,7 @@ var kinds = map[Kind]kindTraits{
 	ForAuthd:   {"authd", Caps(unix.CAP_DAC_READ_SEARCH), true},
 	ForPam: {"pam", Caps(unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_DAC_READ_SEARCH, unix.CAP_FOWNER,
 		unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_AUDIT_WRITE, unix.CAP_SYS_RESOURCE, unix.CAP_SYS_NICE, unix.CAP_KILL), false},
+	ForOwner: {"owner", Caps(unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE), true},
 }
 
 // Starter starts children of one kind from a thread of its own. Several of a

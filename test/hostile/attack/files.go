@@ -77,12 +77,30 @@ var Files = []Attempt{
 	{"hard link of an open file", "EPERM", "", func(e *Env) error {
 		return call(unix.SYS_LINKAT, cwd, str("/proc/self/fd/2"), uintptr(e.Root), str("log"), unix.AT_SYMLINK_FOLLOW)
 	}},
-	{"symbolic link", "EPERM", OK, func(e *Env) error {
-		return call(unix.SYS_SYMLINKAT, str("/etc"), uintptr(e.Root), str("link"))
+	{"symbolic link", OK, OK, func(e *Env) error {
+		if err := call(unix.SYS_SYMLINKAT, str("/etc"), uintptr(e.Root), str("link")); err != nil {
+			return err
+		}
+		return call(unix.SYS_UNLINKAT, uintptr(e.Root), str("link"), 0)
+	}},
+	{"symbolic link outside", "EACCES", "", func(e *Env) error {
+		return call(unix.SYS_SYMLINKAT, str("/etc"), cwd, str(e.Outside+"/link"))
 	}},
 	{"named pipe", "EPERM", OK, func(e *Env) error { return call(unix.SYS_MKNODAT, uintptr(e.Root), str("pipe"), unix.S_IFIFO|0o600, 0) }},
 	{"chown", "EPERM", OK, func(e *Env) error {
 		return call(unix.SYS_FCHOWNAT, uintptr(e.Root), str("file"), ^uintptr(0), ^uintptr(0), 0)
+	}},
+	{"give a descriptor's file away", "EPERM", "", func(e *Env) error {
+		return call(unix.SYS_FCHOWNAT, uintptr(e.ReadOnly), str(""), 12345, 12345, unix.AT_EMPTY_PATH)
+	}},
+	{"change a mode through a link", "EPERM", "", func(e *Env) error {
+		return call(unix.SYS_FCHMODAT, uintptr(e.Root), str("up"), 0o777)
+	}},
+	{"change a mode through a link, newer call", "EPERM", "", func(e *Env) error {
+		return call(unix.SYS_FCHMODAT2, uintptr(e.Root), str("up"), 0o777, 0)
+	}},
+	{"change times through a link", "EPERM", "", func(e *Env) error {
+		return call(unix.SYS_UTIMENSAT, uintptr(e.Root), str("up"), 0, 0)
 	}},
 	{"setxattr", "EPERM", "", func(e *Env) error { return call(unix.SYS_SETXATTR, str("/x"), str("user.x"), 0, 0, 0) }},
 	{"truncate by path", "EPERM", OK, func(e *Env) error { return call(unix.SYS_TRUNCATE, str(e.Outside+"/writable"), 0) }},
