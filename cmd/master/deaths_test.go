@@ -26,6 +26,11 @@ type inside struct {
 
 func newInside(t *testing.T) *inside {
 	t.Helper()
+	return newInsideWith(t, &policy.Policy{Hosts: []policy.Host{{Name: "default", Base: policy.Settings{MinUID: 1000}}}})
+}
+
+func newInsideWith(t *testing.T, p *policy.Policy) *inside {
+	t.Helper()
 	log, err := logging.New(logging.Options{Output: os.NewFile(uintptr(devNull(t)), "null")})
 	must(t, err)
 	l, err := newLoop(monotonic)
@@ -34,7 +39,6 @@ func newInside(t *testing.T) *inside {
 	m.board, err = shm.CreateBoard(t.TempDir(), "inside", 4)
 	must(t, err)
 	m.stopping = true // nothing is started
-	p := &policy.Policy{Hosts: []policy.Host{{Name: "default", Base: policy.Settings{MinUID: 1000}}}}
 	m.install(newGeneration(1, p))
 	t.Cleanup(func() {
 		m.board.Close()
@@ -102,11 +106,16 @@ func (m *inside) spare() (s *session, lane, notice *ipc.Conn) {
 // arrival is a client that has been greeted, and its end of the connection.
 func (m *inside) arrival() (*client, *os.File) {
 	m.t.Helper()
+	return m.arrivalFrom("192.0.2.1:999", "192.0.2.2:21")
+}
+
+func (m *inside) arrivalFrom(peer, local string) (*client, *os.File) {
+	m.t.Helper()
 	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	must(m.t, err)
 	m.nextID++
 	c := &client{
-		id: m.nextID, fd: p[0], peer: netip.MustParseAddrPort("192.0.2.1:999"), local: netip.MustParseAddrPort("192.0.2.2:21"),
+		id: m.nextID, fd: p[0], peer: netip.MustParseAddrPort(peer), local: netip.MustParseAddrPort(local),
 		accepted: m.loop.now,
 	}
 	c.bound, c.via = c.local, c.peer
