@@ -37,6 +37,7 @@ type Options struct {
 	Listen   []string
 	Rootless bool // as root: run as nobody all the same
 	Env      []string
+	Within   []string // a command that runs the daemon, such as ip netns exec NAME
 }
 
 // Daemon is a running server.
@@ -178,7 +179,8 @@ func Start(tb testing.TB, o Options) *Daemon {
 func (d *Daemon) Run(o Options) {
 	tb := d.TB
 	tb.Helper()
-	d.cmd = exec.Command(Bin(tb, "sallyport"), "--config", d.Config)
+	argv := append(append([]string(nil), o.Within...), Bin(tb, "sallyport"), "--config", d.Config)
+	d.cmd = exec.Command(argv[0], argv[1:]...)
 	d.cmd.Env = append(os.Environ(), o.Env...)
 	d.cmd.Stderr = &d.log
 	if o.Rootless && os.Geteuid() == 0 {

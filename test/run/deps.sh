@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs (as root) or names (otherwise) the Debian packages the tests use.
 set -u
-want=(curl lftp ncftp tnftp wget python3 openssl strace acl iproute2 systemd dbus whois
+want=(curl lftp ncftp tnftp wget rclone nftables python3 openssl gnutls-bin strace acl iproute2 systemd dbus whois
       gcc libc6-dev libpam0g-dev rpm dnf createrepo-c rpmlint lintian man-db)
 missing=()
 for p in "${want[@]}"; do
