@@ -343,8 +343,8 @@ func TestHeads(t *testing.T) {
 		"unknown kind":          datagram(d, 99, 0x90),
 		"kind beyond the table": datagram(d, 200, 0x90),
 		"version 0":             {headCode, 3, 0, 0x90},
-		"version 2":             {headCode, 3, 2, 0x90},
-		"a wide version":        {headCode, 3, 0xcc, 1, 0x90},
+		"version 1":             {headCode, 3, 1, 0x90},
+		"a wide version":        {headCode, 3, 0xcc, 2, 0x90},
 		"64 KiB and one":        datagram(d, 3, make([]byte, MaxMessage-2)...),
 	} {
 		if _, _, err := d.head(b); err == nil {
@@ -356,8 +356,8 @@ func TestHeads(t *testing.T) {
 	if _, _, err := d.head(datagram(d, 3, 0x90)); err != nil {
 		t.Error(err)
 	}
-	_, _, err := d.head([]byte{headCode, 3, 2, 0x90})
-	if want := "ipc authd-pam: message 3: version 2 of the dialogue, this process speaks 1"; err.Error() != want {
+	_, _, err := d.head([]byte{headCode, 3, 1, 0x90})
+	if want := "ipc authd-pam: message 3: version 1 of the dialogue, this process speaks 2"; err.Error() != want {
 		t.Errorf("got %q, want %q", err, want)
 	}
 }

@@ -44,6 +44,7 @@ type PamRequest struct {
 	RHost      string `ipc:"64"`
 	TTY        string `ipc:"64"`
 	AllowEmpty bool
+	Proven     bool // a certificate has said who it is: the stack's auth phase is left out
 }
 
 // PamReply is the stack's answer. On success it carries what NSS knows of the
@@ -68,7 +69,7 @@ type PamClose struct{}
 
 // AuthdPam is the channel of one pam helper.
 var AuthdPam = newDialogue(&Dialogue{
-	Name: "authd-pam", Version: 1, States: []string{"ask", "open"},
+	Name: "authd-pam", Version: 2, States: []string{"ask", "open"},
 	Rows: []Row{
 		{Kind: 1, From: Authd, In: PamAsk, Body: PamRequest{}},
 		{Kind: 2, From: Pam, In: PamAsk, Body: PamReply{}},

@@ -163,6 +163,9 @@ type Ping struct{}
 // Pong answers Ping.
 type Pong struct{}
 
+// BanShare gives authd the ban table to look users up in. Descriptor: read-only.
+type BanShare struct{}
+
 // MasterAuthd is asynchronous in both directions.
 var MasterAuthd = newDialogue(&Dialogue{
 	Name: "master-authd", Version: 2, States: []string{"starting", "serving"},
@@ -195,5 +198,6 @@ var MasterAuthd = newDialogue(&Dialogue{
 		{Kind: 34, From: Authd, In: AnyState, Body: DelayExplained{}},
 		{Kind: 35, From: Master, In: AnyState, Body: DelayTrace{}},
 		{Kind: 36, From: Authd, In: AnyState, Body: DelayNote{}},
+		{Kind: 40, From: Master, In: AnyState, FDs: 1, Body: BanShare{}},
 	},
 })

@@ -31,6 +31,8 @@ type AuthHost struct {
 	Passwords         []string // user_password: "name:hash", instead of the source's
 	Anonymous         []AnonymousAuth
 	Delay             Delay
+	BanEngine         bool   // look names up in the ban table
+	BanHost           string // the virtual host's name there
 }
 
 // Alias lets a name log in as another account.

@@ -50,4 +50,5 @@ type ExtendedLog struct {
 type Netd struct {
 	Sandbox string
 	Names   []string // host names to resolve again every five minutes
+	Share   []BanShare
 }

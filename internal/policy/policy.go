@@ -15,6 +15,7 @@ type Policy struct {
 	Listeners []Listener
 	Classes   []Class // the first that fits is the session's class
 	Hosts     []Host  // Hosts[0] is the default host: the top level of the file
+	Ban       Ban
 }
 
 // Global is what exists once a daemon.
@@ -137,7 +138,10 @@ type Settings struct {
 	Rates               []RateFor   // transfer_rate
 	Anonymous           []Anonymous // logins without a password, and guest accounts
 	Log                 Log
+	BanEngine           bool   // bans hold for these sessions, and their events count
+	BanMessage          string // "": Policy.Ban.Message
 	MinUID              uint32
+	Display             DisplayFiles // where Session.Display comes from; nobody reads these again
 }
 
 // Limit is a count with the words of its refusal (%m is the count).
