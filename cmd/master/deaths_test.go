@@ -111,12 +111,17 @@ func (m *inside) arrival() (*client, *os.File) {
 
 func (m *inside) arrivalFrom(peer, local string) (*client, *os.File) {
 	m.t.Helper()
+	return m.arrivalBy(peer, local, false)
+}
+
+func (m *inside) arrivalBy(peer, local string, proxied bool) (*client, *os.File) {
+	m.t.Helper()
 	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	must(m.t, err)
 	m.nextID++
 	c := &client{
 		id: m.nextID, fd: p[0], peer: netip.MustParseAddrPort(peer), local: netip.MustParseAddrPort(local),
-		accepted: m.loop.now,
+		proxied: proxied, accepted: m.loop.now,
 	}
 	c.bound, c.via = c.local, c.peer
 	c.sit(m.decide(c.peer.Addr(), c.local))
