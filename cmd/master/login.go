@@ -79,7 +79,7 @@ func (m *master) loginReport(a *authd, q *ipc.LoginReport) {
 	}
 	s.login = &login{report: q, set: set, root: root}
 	m.trace(traceLogin, 5, "starting files", s.c, logging.Claimed(q.User), slog.String("root", root))
-	m.startFiles(s)
+	m.prepareHome(s)
 }
 
 // vet holds an identity against the rules that are master's own, whatever

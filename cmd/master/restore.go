@@ -129,7 +129,7 @@ func (m *master) restoreSession(x *savedSession, c *client, authds map[int]*auth
 	case x.Files != nil:
 		m.restoreFiles(s, x.Files)
 	case s.login != nil && !s.login.answered: // was about to be started
-		m.startFiles(s)
+		m.prepareHome(s)
 	}
 	m.restoreData(s, &x.Data)
 	if s.open {

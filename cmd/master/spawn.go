@@ -29,6 +29,7 @@ const (
 	asUser                   // the logged-in user
 	asAuthd                  // root with the right to read what it must
 	asPam                    // root with what the PAM stack needs
+	asOwner                  // root with what making a home needs
 )
 
 // identities are the facts that every start needs.
@@ -61,6 +62,7 @@ type starters struct {
 	workers []*sandbox.Starter
 	authd   *sandbox.Starter
 	pam     *sandbox.Starter
+	owner   *sandbox.Starter
 	next    int
 }
 
@@ -77,7 +79,10 @@ func newStarters() (starters, error) {
 	if s.authd, err = sandbox.NewStarter(sandbox.ForAuthd); err != nil {
 		return s, err
 	}
-	s.pam, err = sandbox.NewStarter(sandbox.ForPam)
+	if s.pam, err = sandbox.NewStarter(sandbox.ForPam); err != nil {
+		return s, err
+	}
+	s.owner, err = sandbox.NewStarter(sandbox.ForOwner)
 	return s, err
 }
 
@@ -87,6 +92,8 @@ func (s *starters) of(as identity) *sandbox.Starter {
 		return s.authd
 	case asPam:
 		return s.pam
+	case asOwner:
+		return s.owner
 	}
 	s.next++
 	return s.workers[s.next%len(s.workers)]
@@ -94,7 +101,7 @@ func (s *starters) of(as identity) *sandbox.Starter {
 
 // memoryLimit is each role's soft memory limit in MiB, a safety net of the Go
 // runtime.
-var memoryLimit = map[string]int{"session": 64, "files": 64, "authd": 512, "pam": 64}
+var memoryLimit = map[string]int{"session": 64, "files": 64, "authd": 512, "pam": 64, "owner": 64}
 
 // spawn starts a process on a thread of its kind. done runs on the loop; it
 // gets a process that nobody supervises yet, or an error.

@@ -45,6 +45,11 @@ func TestBinariesLinkOnlyWhatTheyMay(t *testing.T) {
 			"github.com/hashicorp/", "github.com/zclconf/", "github.com/spf13/", "github.com/coreos/", "github.com/go-crypt/",
 			"database/sql", "sallyport/internal/config", "sallyport/internal/auth", "sallyport/internal/ftp",
 		}},
+		{"./cmd/owner", []string{
+			"net", "net/http", "os/exec", "os/user", "crypto/tls", "log/slog",
+			"github.com/hashicorp/", "github.com/zclconf/", "github.com/spf13/", "github.com/coreos/", "github.com/go-crypt/",
+			"database/sql", "sallyport/internal/config", "sallyport/internal/auth", "sallyport/internal/ftp", "sallyport/internal/vfs", "sallyport/shm",
+		}},
 		{"./cmd/authd", []string{
 			"net/http", "os/exec", "github.com/hashicorp/", "github.com/zclconf/", "github.com/spf13/",
 			"sallyport/internal/config", "sallyport/internal/ftp", "sallyport/internal/vfs",
