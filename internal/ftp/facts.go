@@ -207,7 +207,7 @@ func (s *Session) status() {
 	s.multi(211, "Status of '"+s.view.ServerName+"'", []string{
 		"Connected from " + ip + " (" + ip + ")",
 		"Logged in as " + s.user,
-		"TYPE: " + kind + ", STRUcture: File, Mode: Stream",
+		"TYPE: " + kind + ", STRUcture: File, Mode: " + s.modeName(),
 		s.dataStatus(),
 	}, "End of status")
 }

@@ -44,6 +44,11 @@ type setup struct {
 	Serve       func(c *ipc.Conn)                              // instead of the files process
 	Unconnected bool                                           // passive connections fail at once
 	NoData      bool                                           // passive connections never arrive
+	Sizes       int64                                          // bytes that RETR and STOR may have
+	Anonymous   bool                                           // master says that the login was one
+	Rates       []ipc.RateRule
+	Transfers   func(command string) string // master's refusal of a transfer
+	Groups      server.FindGroups
 }
 
 func ordinary() setup {
@@ -77,6 +82,8 @@ type world struct {
 
 	mu      sync.Mutex
 	reports []ipc.Report
+	records []ipc.Record
+	running int // transfers that master counts
 	bye     string
 	asked   []ipc.AuthRequest
 	done    chan error
@@ -286,6 +293,25 @@ func (w *world) master() {
 			w.mu.Lock()
 			w.reports = append(w.reports, *q)
 			w.mu.Unlock()
+		case *ipc.BeginTransfer:
+			if w.o.Transfers != nil {
+				if why := w.o.Transfers(q.Command); why != "" {
+					w.answer(ipc.TransferAllowed{Refused: true, Text: why})
+					continue
+				}
+			}
+			w.mu.Lock()
+			w.running++
+			w.mu.Unlock()
+			w.answer(ipc.TransferAllowed{})
+		case *ipc.EndTransfer:
+			w.mu.Lock()
+			w.running--
+			w.mu.Unlock()
+		case *ipc.Record:
+			w.mu.Lock()
+			w.records = append(w.records, *q)
+			w.mu.Unlock()
 		case *ipc.Bye:
 			w.mu.Lock()
 			w.bye = q.Reason
@@ -355,6 +381,8 @@ func (w *world) takeFiles() {
 		w.t.Error(err)
 		return
 	}
+	s.Limit(w.o.Sizes, w.o.Sizes)
+	s.Groups(w.o.Groups)
 	a, b, err := ipc.Pair()
 	if err != nil {
 		w.t.Error(err)
@@ -375,7 +403,7 @@ func (w *world) takeFiles() {
 		w.t.Error(err)
 		return
 	}
-	w.answer(ipc.FilesChannel{User: "ann", Home: "/"}, b, view)
+	w.answer(ipc.FilesChannel{User: "ann", Home: "/", Anonymous: w.o.Anonymous, Rates: w.o.Rates}, b, view)
 	unix.Close(b)
 	unix.Close(view)
 	w.lane.SetState(ipc.SessionOpen)

@@ -173,3 +173,11 @@ func isCorrupt(err error) bool {
 	var i flate.InternalError
 	return errors.As(err, &c) || errors.As(err, &i)
 }
+
+// modeName is the mode in force, as STAT shows it.
+func (s *Session) modeName() string {
+	if s.deflate {
+		return "Deflate"
+	}
+	return "Stream"
+}

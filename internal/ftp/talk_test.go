@@ -1,6 +1,9 @@
 package ftp
 
 import (
+	"bytes"
+	"compress/zlib"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -8,12 +11,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"sallyport/internal/policy"
 )
 
 // TestConversations plays testdata/*.txt, line by line:
 //
 //	# comment, also behind which part of the protocol it shows
-//	set name          a setting: strict (no overwriting, no restart), ascii, ipv6, ungreeted, nologin
+//	set name          a setting, see settings
 //	login             USER and PASS
 //	file name "text"  makes a file; dir name, link name target likewise
 //	is name "text"    the file holds this
@@ -25,6 +30,8 @@ import (
 //	data              EPSV and a data connection
 //	put "text"        sends on the data connection and closes it
 //	get "text"        reads it to the end
+//	zput, zget        the same with a zlib stream around it
+//	mode name 640     the file has these permission bits; time name seconds likewise
 //	closed            the control connection ends here
 func TestConversations(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
@@ -45,23 +52,64 @@ func TestConversations(t *testing.T) {
 	}
 }
 
+// settings are what a conversation may begin with.
+var settings = map[string]func(o *setup){
+	"strict": func(o *setup) {
+		o.Files.AllowOverwrite, o.Files.AllowStoreRestart, o.Files.AllowRetrieveRestart = false, false, false
+		o.View.AllowStoreRestart, o.View.AllowRetrieveRestart = false, false
+	},
+	"ascii":     func(o *setup) { o.View.TransferMode = "ascii" },
+	"ipv6":      func(o *setup) { o.Address = "::1" },
+	"ungreeted": func(o *setup) { o.Ungreet = true },
+	"texts": func(o *setup) {
+		o.View.AccessGrantMsg, o.View.AccessDenyMsg, o.View.Admin = "Welcome %u", "No, %u", "root@example.org"
+	},
+	"modez": func(o *setup) { o.View.ModeZ = true },
+	"digests": func(o *setup) {
+		o.View.Digest = policy.Digest{Engine: true, Default: "SHA-1", Algorithms: []string{"CRC32", "MD5", "SHA-1", "SHA-256", "SHA-512"}}
+	},
+	"few digests": func(o *setup) {
+		o.View.Digest = policy.Digest{Engine: true, Max: 8, Default: "SHA-1", Algorithms: []string{"MD5", "SHA-256"}}
+		o.Files.DigestMax = 8
+	},
+	"hidden": func(o *setup) {
+		o.Files.HiddenStores = policy.HiddenStores{Engine: true, Prefix: ".in.", Suffix: "."}
+		o.Files.DeleteAborted = true
+	},
+	"sizes": func(o *setup) { o.Sizes = 14 },
+	"anonymous": func(o *setup) {
+		o.View.Anonymous = []policy.AnonymousName{{Name: "ftp"}, {Name: "guest", Guest: true}}
+		o.Anonymous = true
+	},
+	"anonymous for all": func(o *setup) { o.View.Anonymous = []policy.AnonymousName{{Name: "*"}, {Name: "ann", Guest: true}} },
+	"display": func(o *setup) {
+		o.View.Display = policy.Display{
+			Login: policy.DisplayFile{Text: "Hello %U\r\n2 x %%\n"}, Quit: policy.DisplayFile{Text: "%i %o %t %K"},
+			Chdir: policy.DisplayFile{Path: ".message"}, Transfer: policy.DisplayFile{Text: "%{total_files_xfer} files"},
+		}
+	},
+	"display once": func(o *setup) {
+		o.View.Display = policy.Display{Chdir: policy.DisplayFile{Path: ".message"}, ChdirOnce: true}
+	},
+	"no transfers": func(o *setup) {
+		o.View.CountTransfers = true
+		o.Transfers = func(string) string { return "Sorry, enough." }
+	},
+}
+
 func converse(t *testing.T, lines []string) {
 	o := ordinary()
 	i := 0
 	for ; i < len(lines) && (lines[i] == "" || strings.HasPrefix(lines[i], "set ") || strings.HasPrefix(lines[i], "#")); i++ {
-		switch strings.TrimPrefix(lines[i], "set ") {
-		case "strict":
-			o.Files.AllowOverwrite, o.Files.AllowStoreRestart, o.Files.AllowRetrieveRestart = false, false, false
-			o.View.AllowStoreRestart, o.View.AllowRetrieveRestart = false, false
-		case "ascii":
-			o.View.TransferMode = "ascii"
-		case "ipv6":
-			o.Address = "::1"
-		case "ungreeted":
-			o.Ungreet = true
-		case "texts":
-			o.View.AccessGrantMsg, o.View.AccessDenyMsg, o.View.Admin = "Welcome %u", "No, %u", "root@example.org"
+		name := strings.TrimPrefix(lines[i], "set ")
+		if name == lines[i] {
+			continue
 		}
+		change := settings[name]
+		if change == nil {
+			t.Fatalf("no setting %q", name)
+		}
+		change(&o)
 	}
 	w := begin(t, o)
 	t.Cleanup(func() {
@@ -124,6 +172,28 @@ func (w *world) play(verb, arg string) {
 		if want := unquote(w.t, arg); string(b) != want {
 			w.t.Fatalf("got  %q\nwant %q", b, want)
 		}
+	case "zput":
+		_, err := w.data.Write(deflated(unquote(w.t, arg)))
+		must(w.t, err)
+		w.data.Close()
+	case "zget":
+		if got, want := inflated(w.t, w.data), unquote(w.t, arg); got != want {
+			w.t.Fatalf("got  %q\nwant %q", got, want)
+		}
+	case "mode":
+		name, bits := word(w.t, arg)
+		info, err := os.Stat(filepath.Join(w.root, name))
+		must(w.t, err)
+		if got := fmt.Sprintf("%o", info.Mode().Perm()); got != bits {
+			w.t.Fatalf("mode of %s is %s", name, got)
+		}
+	case "time":
+		name, secs := word(w.t, arg)
+		info, err := os.Stat(filepath.Join(w.root, name))
+		must(w.t, err)
+		if got := fmt.Sprint(info.ModTime().Unix()); got != secs {
+			w.t.Fatalf("time of %s is %s", name, got)
+		}
 	case "closed":
 		w.ended()
 	default:
@@ -148,4 +218,21 @@ func unquote(t tb, q string) string {
 		t.Fatalf("%s: %v", q, err)
 	}
 	return s
+}
+
+func deflated(text string) []byte {
+	var b bytes.Buffer
+	z := zlib.NewWriter(&b)
+	_, _ = io.WriteString(z, text)
+	_ = z.Close()
+	return b.Bytes()
+}
+
+func inflated(t tb, r io.Reader) string {
+	t.Helper()
+	z, err := zlib.NewReader(r)
+	must(t, err)
+	b, err := io.ReadAll(z)
+	must(t, err)
+	return string(b)
 }
