@@ -189,6 +189,7 @@ type Record struct {
 	Port     uint16 // of the client's end of the data connection
 	Protocol string `ipc:"8"` // "ftp" "ftps"
 	Cipher   string `ipc:"64"`
+	Lost     uint32 // records before this one that were too many to be sent
 }
 
 // Report tells master of an event of this client. No answer. Master believes it

@@ -13,7 +13,8 @@ import (
 // do not want it, on is false and nothing is gathered.
 type record struct {
 	on   bool
-	verb string // "SITE CHMOD"; empty: the row's
+	verb string // "SITE CHMOD", and arg what stood behind it; empty: the row's
+	arg  string
 	path string // of the file, as the client sees it
 	from string // RNFR's, with RNTO
 
@@ -61,7 +62,7 @@ func (s *Session) sendRecord(c *command, arg string, nanos time.Duration) {
 	}
 	verb := c.verb
 	if s.rec.verb != "" {
-		verb = s.rec.verb
+		verb, arg = s.rec.verb, s.rec.arg
 	}
 	if c.args == argsSecret {
 		arg = "(hidden)"
@@ -69,8 +70,9 @@ func (s *Session) sendRecord(c *command, arg string, nanos time.Duration) {
 	r := &ipc.Record{
 		Class: c.class, Verb: clip(verb, 16), Arg: clip(arg, 4096), Code: uint16(s.rec.code), Text: clip(s.rec.text, 512),
 		Cwd: clip(s.cwd, 4096), Path: s.rec.path, From: s.rec.from, Named: clip(s.typed, maxUser), Secret: s.mail, Nanos: int64(nanos),
-		Protocol: "ftp",
+		Protocol: "ftp", Lost: s.lost,
 	}
+	s.lost = 0
 	if s.rec.transfer {
 		s.describe(r)
 	}

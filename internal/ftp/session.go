@@ -79,7 +79,7 @@ type Session struct {
 	sums      sums
 	rec       record
 	records   pace
-	lost      uint64 // records that were not sent
+	lost      uint32 // records that were not sent
 	logOther  bool   // the logs want to know of verbs that nobody knows
 }
 

@@ -73,7 +73,7 @@ func site(s *Session, arg string) {
 	case c == nil:
 		s.reply(500, "'SITE ", verb, "' not understood")
 	default:
-		s.rec.verb = "SITE " + verb
+		s.rec.verb, s.rec.arg = "SITE "+verb, rest
 		c.run(s, rest)
 	}
 }
