@@ -61,9 +61,12 @@ func landlockNothing() (string, error) { return landlock(-1) }
 // landlockBeneath denies everything but the tree beneath root.
 func landlockBeneath(root int) (string, error) { return landlock(root) }
 
+// exception adds what a ruleset allows all the same.
+type exception func(set uintptr, attr *unix.LandlockRulesetAttr) error
+
 // landlock restricts all threads. A kernel without it is no error; the note
 // says so.
-func landlock(root int) (note string, err error) {
+func landlock(root int, but ...exception) (note string, err error) {
 	abi := landlockABI()
 	if abi < minLandlock {
 		return "no landlock (the kernel has version " + strconv.Itoa(abi) + ")", nil
@@ -83,6 +86,11 @@ func landlock(root int) (note string, err error) {
 		if _, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, set, unix.LANDLOCK_RULE_PATH_BENEATH,
 			uintptr(unsafe.Pointer(&beneath)), 0, 0, 0); errno != 0 {
 			return "", fmt.Errorf("landlock: allow the root: %w", errno)
+		}
+	}
+	for _, add := range but {
+		if err := add(set, &attr); err != nil {
+			return "", err
 		}
 	}
 	if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_LANDLOCK_RESTRICT_SELF, set, 0, 0); errno != 0 {

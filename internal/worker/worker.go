@@ -53,6 +53,8 @@ var (
 	// Pam is confined by its bounding set and by master's filter: nobody can
 	// know what the modules of a host's stack do.
 	Pam = Role{Name: "pam", FDs: 1, Root: true, Caps: sandbox.ForPam.Bounding(), NewPriv: true}
+	// Netd calls name servers, as the daemon's user.
+	Netd = Role{Name: "netd", FDs: 1, confine: sandbox.Netd}
 	// Owner makes one home directory.
 	Owner = Role{Name: "owner", FDs: 1, Root: true, Caps: sandbox.ForOwner.Bounding(), confine: sandbox.Owner}
 )
