@@ -24,7 +24,7 @@ func TestARightPasswordIsReportedToMasterFirst(t *testing.T) {
 	}
 	want := &ipc.LoginReport{
 		Session: c.id, User: "alice", UID: 2001, GID: 2001, Groups: []uint32{3000},
-		GroupNames: []string{"alice", "staff"}, Home: "/srv/alice", Shell: "/bin/sh", Source: "file",
+		GroupNames: []string{"alice", "staff"}, Home: "/srv/alice", Shell: "/bin/sh", Source: "file", Method: ipc.MethodPassword,
 	}
 	if d := cmp.Diff(want, expect[ipc.LoginReport](w)); d != "" {
 		t.Error(d)
@@ -151,7 +151,9 @@ func flood(c *client) {
 }
 
 func TestHostileHelpersAreGivenUp(t *testing.T) {
-	w := start(t, 0, defaultLimits, func(h *policy.AuthHost) { h.Order = []policy.AuthSource{{Name: "file"}, {Name: "pam", Final: true}} })
+	l := defaultLimits
+	l.hashTime = 500 * time.Millisecond // for the decoy that nobody computes
+	w := start(t, 0, l, func(h *policy.AuthHost) { h.Order = []policy.AuthSource{{Name: "file"}, {Name: "pam", Final: true}} })
 	w.set(func() { w.noWorker = true })
 	bad := func() {
 		ours, theirs, _ := ipc.Pair()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sallyport/internal/auth"
+	"sallyport/internal/delay"
 	"sallyport/ipc"
 )
 
@@ -25,6 +26,7 @@ type session struct {
 	pam    *pamHelper // kept for its session modules until Detach
 	tls    signer
 	pace   pace
+	donor  delay.Donor
 
 	protocol string // "ftp", or "ftps" from the first signature on
 
@@ -34,7 +36,8 @@ type session struct {
 
 // try is the attempt in hand. There is at most one a session.
 type try struct {
-	user    string
+	user    string // as the client typed it
+	method  string
 	secret  []byte
 	attempt *auth.Attempt
 	hash    *hashWork
@@ -42,6 +45,7 @@ type try struct {
 	kept    *pamHelper // waits for the rules' and master's word
 	asked   bool       // LoginReport is out
 	timer   *timer     // master's deadline, then the release
+	timing
 }
 
 // attach takes a new session.
@@ -160,6 +164,7 @@ func (ss *session) cancel() {
 	}
 	t.kept.end()
 	ss.s.timers.cancel(t.timer)
+	ss.finish(t)
 	t.wipe()
 }
 
@@ -175,16 +180,34 @@ func (ss *session) request(r *ipc.AuthRequest) {
 		ss.violation("a second request before the answer")
 	case !ss.pace.take(time.Now()):
 		ss.violation("too many attempts a second")
-	case r.Method != "password":
+	case r.Method != ipc.MethodPassword && r.Method != ipc.MethodCertificate:
 		ss.violation("unknown method")
 	case ss.host == nil:
 		clear(r.Secret)
 		ss.try = &try{user: r.User}
+		ss.begin(ss.try)
 		ss.unavailable()
 	default:
-		ss.try = &try{user: r.User, secret: r.Secret, attempt: ss.host.Begin(r.User, len(r.Secret))}
+		ss.try = &try{user: r.User, method: r.Method, secret: r.Secret, attempt: ss.host.Begin(ss.asked(r))}
+		if !ss.begin(ss.try) {
+			ss.busy()
+			return
+		}
 		ss.step()
 	}
+}
+
+// asked is what the decision is made of: the session's two strings, or the
+// certificate that authd itself has judged.
+func (ss *session) asked(r *ipc.AuthRequest) auth.Request {
+	if r.Method == ipc.MethodPassword {
+		return auth.Request{Name: r.User, Secret: r.Secret}
+	}
+	q := auth.Request{Name: r.User, ByCertificate: true}
+	if c := ss.tls.client; c != nil {
+		q.Certificate = c.User
+	}
+	return q
 }
 
 // step does the attempt's next step, or ends it.
@@ -198,6 +221,7 @@ func (ss *session) step() {
 				Setting: st.Setting, Secret: t.secret, Legacy: ss.host.Policy.LegacyHashes,
 			},
 			done: func(match, ok bool) {
+				t.turn(&t.hash.job, ok && !t.hash.again)
 				t.hash = nil
 				if ok {
 					t.attempt.HashDone(match)
@@ -214,8 +238,8 @@ func (ss *session) step() {
 		t.pam = &pamWork{
 			job: job{net: ss.net}, session: ss.id,
 			request: ipc.PamRequest{
-				Service: ss.host.Policy.PamService, User: t.user, Secret: t.secret,
-				RHost: ss.rhost(), TTY: "ftp", AllowEmpty: ss.host.Policy.AllowEmpty,
+				Service: ss.host.Policy.PamService, User: t.attempt.Name(), Secret: t.secret,
+				RHost: ss.rhost(), TTY: "ftp", AllowEmpty: ss.host.Policy.AllowEmpty, Proven: st.Account,
 			},
 			done: ss.pamDone,
 		}
@@ -236,11 +260,12 @@ func (ss *session) rhost() string {
 
 func (ss *session) pamDone(r *ipc.PamReply, kept *pamHelper, ok bool) {
 	t := ss.try
+	t.turn(&t.pam.job, ok)
 	t.pam, t.kept = nil, kept
 	if !ok {
 		t.attempt.Fail()
 	} else {
-		answer, err := pamAnswer(t.user, r)
+		answer, err := pamAnswer(t.attempt.Name(), r)
 		if err != nil {
 			ss.s.log(logWarning, "session %d: %v", ss.id, err)
 		}
@@ -263,6 +288,7 @@ func (ss *session) busy() {
 func (ss *session) decided(r auth.Result) {
 	t := ss.try
 	t.wipe()
+	ss.sample(t)
 	if r.Warning != "" {
 		ss.s.log(logWarning, "%s", r.Warning)
 	}
@@ -271,7 +297,8 @@ func (ss *session) decided(r auth.Result) {
 		a := r.Account
 		err := ss.s.toMaster(&ipc.LoginReport{
 			Session: ss.id, User: a.User, UID: a.UID, GID: a.GID, Groups: a.Groups, GroupNames: a.GroupNames,
-			Home: a.Home, Shell: a.Shell, Source: r.Source,
+			Home: a.Home, Shell: a.Shell, Source: r.Source, Method: t.method,
+			Named: alias(t.user, a.User), Anonymous: r.Anonymous, Email: cut(r.Email, 256),
 		})
 		if err != nil {
 			ss.s.log(logError, "session %d: the account cannot be reported: %v", ss.id, err)
@@ -292,6 +319,14 @@ func (ss *session) decided(r auth.Result) {
 	}
 }
 
+// alias is what the client named, where it is not the account.
+func alias(typed, user string) string {
+	if typed == user {
+		return ""
+	}
+	return typed
+}
+
 // outcome is master's word on a right password.
 func (s *server) outcome(o *ipc.LoginOutcome) {
 	ss := s.sessions[o.Session]
@@ -303,6 +338,7 @@ func (s *server) outcome(o *ipc.LoginOutcome) {
 	t.asked = false
 	switch {
 	case o.OK:
+		ss.sampleStart(t)
 		ss.pam, t.kept = t.kept, nil
 		ss.answer(ipc.AuthReply{Verdict: ipc.VerdictOK, User: ss.account.User})
 	case o.Close:

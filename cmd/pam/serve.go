@@ -74,12 +74,13 @@ func attempt(r *ipc.PamRequest, sessions bool) (*handle, *ipc.PamReply, error) {
 }
 
 // login: authenticate, account, credentials, session; whoever says no ends it.
+// Who is proven already is not asked for a password.
 func (h *handle) login(r *ipc.PamRequest, sessions bool) (*ipc.PamReply, error) {
 	for _, step := range []struct {
 		do   func() int
 		skip bool
 	}{
-		{func() int { return h.authenticate(r.AllowEmpty) }, false},
+		{func() int { return h.authenticate(r.AllowEmpty) }, r.Proven},
 		{h.account, false},
 		{h.establish, false},
 		{h.openSession, !sessions},

@@ -37,7 +37,8 @@ const (
 // accounts is a source with hashes of its own: file or unix.
 type accounts interface {
 	lookup(name string, now time.Time) (*Account, answer)
-	hashes() []string // every hash a password can match, in the file's order
+	hashes() []string // every hash a password can match, by class
+	kinds() []string  // one of each class
 	refresh()         // looks whether the files have changed
 	userName(uid uint32) string
 	groupName(gid uint32) string
@@ -64,6 +65,7 @@ type fileSource struct {
 	groups *userfile.Cached[*userfile.Groups] // nil: none
 
 	list   []string // hashes of generation seen
+	kind   []string // one of each class
 	seen   uint64
 	legacy bool
 }
@@ -111,9 +113,12 @@ func (f *fileSource) hashes() []string {
 		for i := range users.List {
 			f.list = appendHash(f.list, users.List[i].Hash, f.legacy)
 		}
+		f.kind = byClass(f.list)
 	}
 	return f.list
 }
+
+func (f *fileSource) kinds() []string { f.hashes(); return f.kind }
 
 func (f *fileSource) refresh() {
 	get(f.store, f.users)
@@ -143,6 +148,7 @@ type unixSource struct {
 	legacy bool
 
 	list []string // hashes of generations seen
+	kind []string // one of each class
 	seen [2]uint64
 }
 
@@ -184,10 +190,12 @@ func (s *unixSource) hashes() []string {
 			}
 			s.list = appendHash(s.list, h, s.legacy)
 		}
+		s.kind = byClass(s.list)
 	}
 	return s.list
 }
 
+func (s *unixSource) kinds() []string             { s.hashes(); return s.kind }
 func (s *unixSource) refresh()                    { s.sys.refresh(s.store) }
 func (s *unixSource) userName(uid uint32) string  { return userName(s.sys.passwd, uid) }
 func (s *unixSource) groupName(gid uint32) string { return groupName(s.sys.group, gid) }

@@ -3,6 +3,7 @@ package auth
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"sallyport/internal/auth/crypt"
 	"sallyport/internal/userfile"
@@ -22,6 +23,9 @@ const (
 	ReasonIdentity    = "Unknown authentication information"
 	ReasonUnavailable = "Unavailable authentication service"
 	ReasonBusy        = "Max authentication service attempts reached"
+	ReasonAlias       = "Name is no alias"
+	ReasonRejected    = "Password rejected by anon_reject_passwords"
+	ReasonCertificate = "Certificate does not name this account"
 )
 
 // StepKind says what an attempt needs next.
@@ -39,6 +43,7 @@ type Step struct {
 	Kind    StepKind
 	Setting string // StepHash
 	Decoy   bool   // StepHash whose result does not matter
+	Account bool   // StepPam: the account phase alone, a certificate has said who it is
 }
 
 // Verdict of an attempt.
@@ -58,6 +63,20 @@ type Result struct {
 	Reason  string // for the log, where not OK
 	Source  string // who refused; of a success, who says who the user is
 	Warning string // what the administrator should hear besides
+
+	Anonymous uint32 // id of the anonymous block that let it in; 0: none
+	Email     string // what an anonymous client gave as its password
+}
+
+// Request is what a client logs in with.
+type Request struct {
+	Name   string // as typed
+	Secret []byte // is not kept
+
+	// ByCertificate: no secret; Certificate is the account that a verified
+	// certificate of the client names, "" for none.
+	ByCertificate bool
+	Certificate   string
 }
 
 // PamAnswer is what the PAM helper said.
@@ -77,11 +96,15 @@ type PamAnswer struct {
 // does not tell an unknown name from a wrong password.
 type Attempt struct {
 	h     *Host
-	name  string
-	empty bool // the secret
+	who   who
+	name  string // of the account whose password counts: who.name
+	empty bool   // the secret
+	cert  bool   // a certificate is in the secret's place
 
 	at      int   // index of the source being asked
 	hashed  []int // sources whose hash was computed
+	piped   []int // PAM sources that were asked
+	paid    []int // sources that got a decoy, or needed none
 	current *Account
 	bound   *Account // identity: from the first source that knows the name
 	outage  bool
@@ -92,23 +115,52 @@ type Attempt struct {
 	denial  *Result // what closing ends with
 }
 
-// Begin starts an attempt for name with a secret of size bytes.
-func (h *Host) Begin(name string, size int) *Attempt {
-	a := &Attempt{h: h, name: name, empty: size == 0}
+// Begin starts an attempt.
+func (h *Host) Begin(r Request) *Attempt {
+	size := len(r.Secret)
+	a := &Attempt{h: h, name: r.Name, empty: size == 0, cert: r.ByCertificate}
+	if userfile.ValidName(r.Name) == nil {
+		a.who = h.resolve(r.Name)
+		a.name = a.who.name
+	}
+	free := a.who.anonymous != nil && !a.who.anonymous.RequirePassword
 	switch {
+	case a.cert:
+		a.present(r)
 	case size > int(h.Policy.MaxPasswordSize) && h.Policy.MaxPasswordSize > 0, size > crypt.MaxSecret:
 		a.skip = true
 		a.deny(ReasonTooLong, "")
-	case a.empty && !h.Policy.AllowEmpty:
+	case a.empty && !h.Policy.AllowEmpty && !free:
 		a.skip = true
 		a.deny(ReasonEmpty, "")
-	case userfile.ValidName(name) != nil:
+	case a.who.name == "":
 		a.deny(ReasonNoUser, "")
+	case h.Policy.AliasOnly && !a.who.alias:
+		a.deny(ReasonAlias, "")
+	case free:
+		a.enter(r.Secret)
 	default:
 		a.bind()
 	}
 	return a
 }
+
+// present starts an attempt by certificate. It names the account itself: no
+// alias leads there, and to no anonymous block.
+func (a *Attempt) present(r Request) {
+	a.skip = true // who has such a certificate knows that the name exists
+	switch {
+	case r.Certificate == "" || r.Certificate != r.Name || a.who.name != r.Name || a.who.anonymous != nil:
+		a.deny(ReasonCertificate, "")
+	case a.h.Policy.AliasOnly:
+		a.deny(ReasonAlias, "")
+	default:
+		a.bind()
+	}
+}
+
+// Name is the account whose password the steps are about.
+func (a *Attempt) Name() string { return a.name }
 
 // bind looks the name up in every source before any password is looked at: the
 // first that knows it says who the user is, and root is refused at once.
@@ -170,34 +222,80 @@ func (a *Attempt) Next() Step {
 // ask asks the source at hand; false: it has answered without a step.
 func (a *Attempt) ask(s *source) (Step, bool) {
 	if s.pam {
-		return Step{Kind: StepPam}, true
+		return a.askPam(s)
 	}
 	if s.accounts == nil {
 		a.no(s, "")
 		return Step{}, false
 	}
 	acct, what := s.lookup(a.name, a.h.now())
+	if acct != nil && !a.cert {
+		acct = a.h.overridden(acct)
+	}
 	switch {
 	case what == out:
 		a.failed(s)
 	case what == absent:
 		a.no(s, "")
+	case a.cert && strings.HasPrefix(acct.hash, "!"):
+		a.no(s, ReasonDisabled)
+	case a.cert && !a.h.usable(acct.hash) && a.pamFollows():
+		a.no(s, ReasonCredentials) // the stack decides about this account
+	case a.cert:
+		a.yes(acct)
 	case acct.hash == "" && a.empty && a.h.Policy.AllowEmpty:
 		a.yes(acct)
 	case acct.hash == "":
 		a.no(s, ReasonCredentials)
 	case acct.hash[0] == '!':
 		a.no(s, ReasonDisabled)
-	case crypt.Check(acct.hash, crypt.Options{Legacy: a.h.Policy.LegacyHashes}) != nil:
+	case !a.h.usable(acct.hash):
 		a.no(s, ReasonCredentials)
 	case a.empty:
 		a.no(s, ReasonPassword)
 	default:
-		a.current = acct
-		a.hashed = append(a.hashed, a.at)
-		return Step{Kind: StepHash, Setting: acct.hash}, true
+		return a.compute(acct)
 	}
 	return Step{}, false
+}
+
+func (a *Attempt) compute(acct *Account) (Step, bool) {
+	a.current = acct
+	a.hashed = append(a.hashed, a.at)
+	return Step{Kind: StepHash, Setting: acct.hash}, true
+}
+
+// askPam asks the stack, unless the configuration has a password for the
+// account: then the stack's own no longer counts.
+func (a *Attempt) askPam(s *source) (Step, bool) {
+	if _, set := a.h.passwords[a.name]; !set || a.cert {
+		a.piped = append(a.piped, a.at)
+		return Step{Kind: StepPam, Account: a.cert}, true
+	}
+	acct, what := (&unixSource{store: a.h.store, sys: a.h.libc}).lookup(a.name, a.h.now())
+	if what == absent || acct == nil {
+		a.no(s, ReasonCredentials)
+		return Step{}, false
+	}
+	acct = a.h.overridden(acct)
+	acct.Source = s.name
+	switch {
+	case acct.hash[0] == '!':
+		a.no(s, ReasonDisabled)
+	case !a.h.usable(acct.hash):
+		a.no(s, ReasonCredentials)
+	case a.empty:
+		a.no(s, ReasonPassword)
+	default:
+		return a.compute(acct)
+	}
+	return Step{}, false
+}
+
+// pamFollows tells whether a later source is pam.
+func (a *Attempt) pamFollows() bool {
+	at := &a.h.sources[a.at]
+	return !at.final && slices.ContainsFunc(a.h.sources[a.at+1:], func(s source) bool { return s.pam })
 }
 
 // HashDone tells the result of a StepHash.
@@ -296,7 +394,18 @@ func (a *Attempt) yes(acct *Account) {
 		}
 		acct = a.bound
 	}
-	if reason := a.h.rules(acct, verified); reason != "" {
+	if b := a.who.anonymous; b != nil {
+		if b.User != a.name {
+			var what answer
+			if acct, what = a.h.identity(b.User); what != found {
+				a.misfit(fmt.Errorf("user %s is no account", b.User))
+				return
+			}
+		}
+		a.admit(acct, verified)
+		return
+	}
+	if reason := a.h.rules(acct, verified, nil); reason != "" {
 		a.deny(reason, acct.Source)
 		return
 	}
@@ -304,18 +413,24 @@ func (a *Attempt) yes(acct *Account) {
 	a.closing = true
 }
 
-// rules refuse a right password: expiry, shell, ftpusers, low ids.
-func (h *Host) rules(acct, verified *Account) string {
+// rules refuse a right password: expiry, shell, ftpusers, low ids. In an
+// anonymous block (b) the account is one that the configuration has chosen: it
+// may be a system account, and expires only where its password counts.
+func (h *Host) rules(acct, verified *Account, b *anonymous) string {
 	p := &h.Policy
 	for _, x := range []*Account{verified, acct} {
-		if x.refusal != "" {
+		if x.refusal != "" && (b == nil || b.RequirePassword && x == verified) {
 			return x.refusal
 		}
 		if !p.RootLogin && (x.UID == 0 || x.GID == 0) {
 			return ReasonRoot
 		}
 	}
-	if p.RequireValidShell {
+	valid := p.RequireValidShell
+	if b != nil {
+		valid = b.RequireValidShell
+	}
+	if valid {
 		shells, ok := get(h.store, h.sys.shells)
 		if !ok || shells != nil && !shells[acct.Shell] {
 			return fmt.Sprintf("Invalid shell: '%.64s'", acct.Shell)
@@ -330,7 +445,7 @@ func (h *Host) rules(acct, verified *Account) string {
 			return ReasonFtpUsers
 		}
 	}
-	if acct.Source != "file" && acct.UID < p.MinUID && !(acct.UID == 0 && p.RootLogin) {
+	if b == nil && acct.Source != "file" && acct.UID < p.MinUID && !(acct.UID == 0 && p.RootLogin) {
 		return fmt.Sprintf("uid %d is below min_uid", acct.UID)
 	}
 	if len(acct.Groups) > MaxGroups {
@@ -356,18 +471,4 @@ func (a *Attempt) conclude() {
 	}
 	a.denial = &d
 	a.closing = true
-}
-
-// nextDecoy pays for a source whose hash was not computed.
-func (a *Attempt) nextDecoy() (Step, bool) {
-	for i, s := range a.h.sources {
-		if s.accounts == nil || slices.Contains(a.hashed, i) {
-			continue
-		}
-		a.hashed = append(a.hashed, i)
-		if d := a.h.decoy(s.accounts, a.name); d != "" && !a.empty {
-			return Step{Kind: StepHash, Setting: d, Decoy: true}, true
-		}
-	}
-	return Step{}, false
 }

@@ -119,7 +119,7 @@ func (e *etc) host(change func(*policy.AuthHost), sources ...string) *Host {
 // "pam". stack plays PAM: nil is an outage.
 func drive(h *Host, name, secret string, stack func() *PamAnswer) (Result, []string) {
 	var steps []string
-	a := h.Begin(name, len(secret))
+	a := h.Begin(Request{Name: name, Secret: []byte(secret)})
 	for {
 		st := a.Next()
 		switch st.Kind {
@@ -198,7 +198,7 @@ func TestLoginDecision(t *testing.T) {
 		{"any password for an empty hash, allowed", "file", empty, "nopass", "x", nil, "no Unavailable credentials file", "decoy"},
 		{"too long a password", "file", nil, "virtual", tooLong, nil, "no Incorrect password: longer than max_password_size", ""},
 		{"a name with a slash", "file", nil, "../virtual", "right", nil, "no no such user found", "decoy"},
-		{"a name with a blank", "file pam*", nil, "vir tual", "right", pamYes(1), "no no such user found", "decoy"},
+		{"a name with a blank", "file pam*", nil, "vir tual", "right", pamYes(1), "no no such user found", "decoy decoy"},
 
 		{"system user", "unix", nil, "unix", "right", nil, "ok 1001 unix", "hash"},
 		{"root with the right password", "unix", nil, "root", "right", nil, "no SECURITY VIOLATION: Root login attempted unix", "decoy"},
@@ -224,26 +224,28 @@ func TestLoginDecision(t *testing.T) {
 		{"only in the second, wrong", "file unix*", nil, "unix", "wrong", nil, "no Incorrect password unix", "hash decoy"},
 
 		{"pam", "file pam*", nil, "ldap", "right", pamYes(1700), "ok 1700 pam", "pam"},
-		{"pam says no", "file pam*", nil, "ldap", "wrong", pamNo(ReasonPassword), "no Incorrect password pam", "pam decoy"},
-		{"pam does not know the user", "file pam*", nil, "ldap", "wrong", pamNo(""), "no no such user found", "pam decoy"},
+		{"pam says no", "file pam*", nil, "ldap", "wrong", pamNo(ReasonPassword), "no Incorrect password pam", "pam decoy decoy"},
+		{"pam does not know the user", "file pam*", nil, "ldap", "wrong", pamNo(""), "no no such user found", "pam decoy decoy"},
 		{"pam does not know the user, the next source does", "pam unix", nil, "unix", "right", pamNo(""), "ok 1001 unix", "pam hash"},
 		{"pam is final", "pam* unix", nil, "unix", "right", pamNo(""), "no no such user found", "pam decoy"},
-		{"pam makes a root", "pam*", nil, "ldap", "right", pamYes(0), "no SECURITY VIOLATION: Root login attempted pam", "pam"},
-		{"root is not put to pam", "pam*", nil, "root", "right", pamYes(0), "no SECURITY VIOLATION: Root login attempted pam", ""},
-		{"pam, below min_uid", "pam*", nil, "ldap", "right", pamYes(999), "no uid 999 is below min_uid pam", "pam"},
-		{"pam is down", "file pam*", nil, "ldap", "right", pamOut, "out", "pam decoy"},
+		{"pam computes the hash of a system user", "pam*", nil, "unix", "wrong", pamNo(ReasonPassword), "no Incorrect password pam", "pam"},
+		{"a system user who is locked has a decoy", "pam*", nil, "unlocked", "wrong", pamNo(ReasonPassword), "no Incorrect password pam", "pam decoy"},
+		{"pam makes a root", "pam*", nil, "ldap", "right", pamYes(0), "no SECURITY VIOLATION: Root login attempted pam", "pam decoy"},
+		{"root is not put to pam", "pam*", nil, "root", "right", pamYes(0), "no SECURITY VIOLATION: Root login attempted pam", "decoy"},
+		{"pam, below min_uid", "pam*", nil, "ldap", "right", pamYes(999), "no uid 999 is below min_uid pam", "pam decoy"},
+		{"pam is down", "file pam*", nil, "ldap", "right", pamOut, "out", "pam decoy decoy"},
 		{"pam is down, a virtual user", "file pam*", nil, "virtual", "right", pamOut, "ok 2001 file", "hash"},
-		{"pam is down, a virtual user's wrong password", "file pam*", nil, "virtual", "wrong", pamOut, "out", "hash pam"},
+		{"pam is down, a virtual user's wrong password", "file pam*", nil, "virtual", "wrong", pamOut, "out", "hash pam decoy"},
 		{
 			"pam verifies, the users file says who", "file pam*", nil, "star", "any",
 			func() *PamAnswer { return &PamAnswer{OK: true} }, "ok 2005 file", "pam",
 		},
-		{"pam refuses whom the users file leaves to it", "file pam*", nil, "star", "any", pamNo(""), "no Incorrect password pam", "pam decoy"},
+		{"pam refuses whom the users file leaves to it", "file pam*", nil, "star", "any", pamNo(""), "no Incorrect password pam", "pam decoy decoy"},
 		{
 			"pam verifies somebody nobody knows", "file pam*", nil, "ghost", "any",
-			func() *PamAnswer { return &PamAnswer{OK: true} }, "no Unknown authentication information pam", "pam decoy",
+			func() *PamAnswer { return &PamAnswer{OK: true} }, "no Unknown authentication information pam", "pam decoy decoy",
 		},
-		{"a name of the users file is another's in pam", "file pam*", nil, "virtual", "other", pamYes(1700), "no Unknown authentication information pam", "hash pam"},
+		{"a name of the users file is another's in pam", "file pam*", nil, "virtual", "other", pamYes(1700), "no Unknown authentication information pam", "hash pam decoy"},
 
 		{"nobody may log in", "", nil, "virtual", "right", nil, "no no such user found", ""},
 		{"no users file", "file", func(p *policy.AuthHost) { p.Users = "" }, "virtual", "right", nil, "no no such user found", ""},

@@ -1,10 +1,7 @@
 package auth
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"io/fs"
 	"os"
@@ -23,9 +20,11 @@ type Host struct {
 	sys     *system // of the policy's SystemDir
 	libc    *system // what libc reads, for pam
 	sources []source
-	key     []byte // picks the decoy hash of an unknown name
-	now     func() time.Time
-	looked  time.Time // when names were last refreshed
+	names
+	key    []byte     // picks the decoy hash of an unknown name
+	shadow unixSource // of libc: what a PAM stack computes
+	now    func() time.Time
+	looked time.Time // when names were last refreshed
 }
 
 // source is one item of the order. accounts is nil for pam, and for a file
@@ -65,7 +64,11 @@ func newHost(p policy.AuthHost, etc string, st *store, key []byte) (*Host, error
 	h := &Host{
 		Name: p.Name, Policy: p, store: st, sys: st.systemFiles(p.SystemDir), libc: st.systemFiles(etc), key: key, now: time.Now,
 	}
+	h.shadow = unixSource{store: st, sys: h.libc, legacy: true}
 	var first error
+	if h.names, first = newNames(&p); first != nil {
+		first = fmt.Errorf("authentication of host %s: %w", p.Name, first)
+	}
 	for _, o := range p.Order {
 		s := source{name: o.Name, final: o.Final}
 		var err error
@@ -119,24 +122,11 @@ type broken struct{}
 
 func (broken) lookup(string, time.Time) (*Account, answer) { return nil, out }
 func (broken) hashes() []string                            { return nil }
+func (broken) kinds() []string                             { return nil }
 func (broken) refresh()                                    {}
 func (broken) userName(uint32) string                      { return "" }
 func (broken) groupName(uint32) string                     { return "" }
 func (broken) groupID(string) (uint32, bool)               { return 0, false }
-
-// decoy picks the hash that is computed, and ignored, for a name that a source
-// does not know: one of its real ones, by a keyed hash of the name, so that
-// unknown names cost what known ones do, in the same proportions, and always
-// the same for one name. "" where the source has none.
-func (h *Host) decoy(s accounts, name string) string {
-	list := s.hashes()
-	if len(list) == 0 {
-		return ""
-	}
-	mac := hmac.New(sha256.New, h.key)
-	mac.Write([]byte(name))
-	return list[binary.BigEndian.Uint64(mac.Sum(nil))%uint64(len(list))]
-}
 
 // UserName returns the name that the host's sources have for a uid, or "". It
 // looks at the files at most once a second: listings ask for many.

@@ -33,11 +33,16 @@ func (sl *slot) staple(s *Set, now time.Time) {
 }
 
 func readStaple(path string, p *Pair, now time.Time) ([]byte, time.Time, error) {
-	none := time.Time{}
 	data, err := read(path, maxStaple, public, nil)
 	if err != nil {
-		return nil, none, err
+		return nil, time.Time{}, err
 	}
+	return checkStaple(path, data, p, now)
+}
+
+// checkStaple holds a response against the certificate that it is for.
+func checkStaple(path string, data []byte, p *Pair, now time.Time) ([]byte, time.Time, error) {
+	none := time.Time{}
 	r, err := ocsp.ParseResponseForCert(data, p.leaf, p.issuer)
 	switch {
 	case err != nil:
