@@ -35,7 +35,13 @@ func serve(t testing.TB, dir string, rules policy.Files, lookup Lookup) *vfs.Cli
 	return vfs.NewClient(serveConn(t, dir, rules, lookup))
 }
 
-func serveConn(t testing.TB, dir string, rules policy.Files, lookup Lookup) *ipc.Conn {
+// serveWith is serve of a server that the test prepares.
+func serveWith(t testing.TB, dir string, rules policy.Files, prepare func(*Server)) *vfs.Client {
+	t.Helper()
+	return vfs.NewClient(serveConn(t, dir, rules, nil, prepare))
+}
+
+func serveConn(t testing.TB, dir string, rules policy.Files, lookup Lookup, prepare ...func(*Server)) *ipc.Conn {
 	t.Helper()
 	p, err := Start{Root: dir, Home: dir, Links: true}.Enter()
 	if err != nil {
@@ -44,6 +50,9 @@ func serveConn(t testing.TB, dir string, rules policy.Files, lookup Lookup) *ipc
 	s, err := New(p.Root, rules, lookup)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, f := range prepare {
+		f(s)
 	}
 	a, b, err := ipc.Pair()
 	if err != nil {
