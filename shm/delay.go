@@ -179,12 +179,16 @@ func (t *DelayTable) Clear(slot int, h DelayHead) {
 	r.end()
 }
 
-// Free gives a slot back.
-func (t *DelayTable) Free(slot int) {
-	if slot >= 0 && slot < len(t.keys) {
-		t.keys[slot] = DelayKey{}
-		t.Clear(slot, DelayHead{})
+// Evict frees one row that may go; false: there is none.
+func (t *DelayTable) Evict(mayGo func(DelayKey) bool) bool {
+	for i, k := range t.keys {
+		if k != (DelayKey{}) && mayGo(k) {
+			t.keys[i] = DelayKey{}
+			t.Clear(i, DelayHead{})
+			return true
+		}
 	}
+	return false
 }
 
 // Close unmaps the table.

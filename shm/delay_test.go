@@ -48,7 +48,10 @@ func row(n uint64) DelayRow {
 
 func TestDelayRowsAreSeenByMaster(t *testing.T) {
 	d := delayObject(t, shmDir(t), 3)
-	d.Seed([]DelayRow{row(1)})
+	d.Seed([DelayKeySize]byte{5, 15: 6}, []DelayRow{row(1)})
+	if d.Key() != [DelayKeySize]byte{5, 15: 6} {
+		t.Errorf("key %v", d.Key())
+	}
 	w := mapDelay(t, d)
 	slot, ok := w.Find(row(1).Key)
 	if got, sound := w.Row(slot); !ok || !sound || got != row(1) {
@@ -76,7 +79,9 @@ func TestDelayRowsAreSeenByMaster(t *testing.T) {
 	if _, ok := w.Make(row(4).DelayHead); ok {
 		t.Error("a fourth row of three")
 	}
-	w.Free(slot)
+	if w.Evict(func(DelayKey) bool { return false }) || !w.Evict(func(k DelayKey) bool { return k == two.Key }) {
+		t.Error("evicted what may not go, or nothing")
+	}
 	if _, ok := w.Make(row(4).DelayHead); !ok {
 		t.Error("a freed row cannot be had")
 	}
@@ -90,7 +95,7 @@ func TestDelayRowsAreSeenByMaster(t *testing.T) {
 // more into its successor's table.
 func TestASecondWriterTakesTheTableOver(t *testing.T) {
 	d := delayObject(t, shmDir(t), 4)
-	d.Seed(nil)
+	d.Seed([DelayKeySize]byte{}, nil)
 	old := mapDelay(t, d)
 	slot, _ := old.Make(row(1).DelayHead)
 	young := mapDelay(t, d)
@@ -120,7 +125,7 @@ func TestDelayRowsThatCannotBe(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := shmDir(t)
 			d := delayObject(t, dir, 4)
-			d.Seed([]DelayRow{row(1), row(2)})
+			d.Seed([DelayKeySize]byte{}, []DelayRow{row(1), row(2)})
 			w := mapDelay(t, d)
 			spoil(w.o.entry(0))
 			if rows, unknown := d.Rows(); len(rows) != 1 || unknown != 1 {
@@ -151,7 +156,7 @@ func TestATruncatedTableKillsNobody(t *testing.T) {
 	for i := range uint64(20) {
 		all = append(all, row(i))
 	}
-	d.Seed(all)
+	d.Seed([DelayKeySize]byte{}, all)
 	if err := unix.Truncate(d.Path(), pageSize+3*delayWords*wordSize+100); err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +177,7 @@ func TestKilledDelayWriter(t *testing.T) {
 	}
 	dir := shmDir(t)
 	d := delayObject(t, dir, 8)
-	d.Seed(nil)
+	d.Seed([DelayKeySize]byte{}, nil)
 	lost := 0
 	for range rounds {
 		fd, err := d.ReadWrite()
@@ -325,5 +330,5 @@ func FuzzDelaySnapshot(f *testing.F) {
 
 // reserved tells whether the unused bytes of the header are in use.
 func reserved(b []byte) bool {
-	return !bytes.Equal(b[20:24], make([]byte, 4)) || !bytes.Equal(b[56:64], make([]byte, 8))
+	return !bytes.Equal(b[20:24], make([]byte, 4)) || !bytes.Equal(b[40:64], make([]byte, 24))
 }

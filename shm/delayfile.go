@@ -9,7 +9,7 @@ import (
 )
 
 // The DelayTable's snapshot file, little-endian: a header of 64 bytes (magic 8,
-// version 4, bytes of a row 4, rows 4, zero 4, key 32, zero 8), the rows, and
+// version 4, bytes of a row 4, rows 4, zero 4, key 16, zero 24), the rows, and
 // SHA-256 of all that.
 const (
 	delayFileMagic   = "SALYDLY1"
@@ -18,7 +18,7 @@ const (
 	delayFileRow     = 8 * (8 + delaySamples)
 	delayFileRows    = 1 << 14 // at most
 	// DelayKeySize is the length of the key that picks decoys.
-	DelayKeySize = 32
+	DelayKeySize = 16
 	// MaxDelayFile is the largest snapshot in bytes.
 	MaxDelayFile = delayFileHead + delayFileRows*delayFileRow + sha256.Size
 )
@@ -42,7 +42,7 @@ func EncodeDelay(key [DelayKeySize]byte, rows []DelayRow) []byte {
 	b = le.AppendUint32(b, uint32(len(rows)))
 	b = le.AppendUint32(b, 0)
 	b = append(b, key[:]...)
-	b = le.AppendUint64(b, 0)
+	b = append(b, make([]byte, delayFileHead-len(b))...)
 	for i := range rows {
 		r := &rows[i]
 		for _, n := range []uint64{

@@ -26,9 +26,13 @@ func OpenDelayObject(dir, instance string, n int) (*DelayObject, error) {
 // Origin tells how the object came to be, and why where it was Rebuilt.
 func (d *DelayObject) Origin() (Origin, string) { return d.o.Origin, d.o.Reason }
 
-// Seed writes rows into a fresh object, before anybody else has it, as far as
-// there is room for them, and gives up the mapping.
-func (d *DelayObject) Seed(rows []DelayRow) {
+// Seed writes the key of the decoys and rows into a fresh object, before anybody
+// else has it, as far as there is room for them, and gives up the mapping.
+func (d *DelayObject) Seed(key [DelayKeySize]byte, rows []DelayRow) {
+	if d.o.w != nil {
+		d.o.w[headKey0].Store(binary.NativeEndian.Uint64(key[:8]))
+		d.o.w[headKey1].Store(binary.NativeEndian.Uint64(key[8:]))
+	}
 	for i := range rows {
 		if i >= d.o.entries || d.o.w == nil {
 			break
@@ -42,6 +46,15 @@ func (d *DelayObject) Seed(rows []DelayRow) {
 		r.end()
 	}
 	d.o.unmap()
+}
+
+// Keep gives up the mapping of an object that goes on.
+func (d *DelayObject) Keep() { d.o.unmap() }
+
+// Key returns the key of the decoys.
+func (d *DelayObject) Key() (key [DelayKeySize]byte) {
+	_, _ = unix.Pread(d.o.fd, key[:], headKey0*wordSize)
+	return key
 }
 
 // ReadWrite opens the object once more, for the process that writes it. The

@@ -36,7 +36,7 @@ const (
 	headEntries        // how many entries follow the header
 	headCreated        // Unix time in nanoseconds
 	headWriter         // pid of the process that made the object
-	headKey0           // ban: the key of the hash, random, new with each object
+	headKey0           // ban: the key of the hash, random, new with each object; delay: of the decoys
 	headKey1
 	headMoves // ban: odd while entries change their places
 	headBits4 // ban: prefix lengths in use, IPv4: bit n for /n

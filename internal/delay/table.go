@@ -20,9 +20,9 @@ type Store interface {
 	// Make finds room for a new row; false: there is none.
 	Make(k Key, h Head) (slot int, ok bool)
 	// Put writes the head and, unless at is negative, the sample at that place.
-	Put(slot int, h Head, at int, took time.Duration)
+	Put(k Key, slot int, h Head, at int, took time.Duration)
 	// Clear empties a row.
-	Clear(slot int, h Head)
+	Clear(k Key, slot int, h Head)
 }
 
 // Table is the rows of a daemon.
@@ -87,7 +87,7 @@ func (t *Table) open(k Key, print uint64) *Row {
 			r.Head, r.ring = s.Head, s.Ring
 			return r
 		}
-		t.store.Clear(r.slot, r.Head)
+		t.store.Clear(r.Key, r.slot, r.Head)
 		return r
 	}
 	if slot, ok := t.store.Make(k, r.Head); ok {
@@ -117,13 +117,13 @@ func (t *Table) put(r *Row, at int) {
 	if at >= 0 {
 		took = r.ring[at]
 	}
-	t.store.Put(r.slot, r.Head, at, took)
+	t.store.Put(r.Key, r.slot, r.Head, at, took)
 }
 
 func (t *Table) wipe(r *Row) {
 	r.clear()
 	if t.store != nil && r.slot >= 0 {
-		t.store.Clear(r.slot, r.Head)
+		t.store.Clear(r.Key, r.slot, r.Head)
 	}
 }
 
