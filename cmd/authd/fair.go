@@ -3,6 +3,7 @@ package main
 import (
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // network returns what counts as one client: an IPv4 address, an IPv6 /64. A
@@ -26,6 +27,8 @@ type job struct {
 	work    any // what the job is: *hashWork, *pamWork
 	lane    *lane
 	running bool
+
+	pushed, began time.Time // its turn came at began
 }
 
 // lane is the work of one network.

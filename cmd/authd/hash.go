@@ -43,6 +43,7 @@ func (s *server) submitHash(w *hashWork) bool {
 	s.hash.id++
 	w.id = s.hash.id
 	w.request.ID = w.id
+	w.job.pushed = s.timers.now()
 	w.deadline = s.timers.after(s.hash.limits.hashTime, func() { s.hashLate(w) })
 	s.dispatchHash()
 	return true
@@ -63,6 +64,7 @@ func (s *server) dispatchHash() {
 			return
 		}
 		w := j.work.(*hashWork)
+		w.job.began = s.timers.now()
 		idle.work, w.worker = w, idle
 		if err := idle.ch.send(&w.request); err != nil {
 			s.loseWorker(idle) // a request that cannot be encoded included

@@ -30,23 +30,26 @@ type server struct {
 	sessions map[uint64]*session
 	hash     hashPool
 	pam      pamPool
+	delays   delays
 	voice    voice
 }
 
 // limits of the work that waits and runs.
 type limits struct {
-	running  int // of one network (IPv4 address, IPv6 /64)
-	waiting  int // of one network
-	queue    int // waiting in all
-	helpers  int // PAM helpers at work in all
-	hashTime time.Duration
-	pamTime  time.Duration
-	askTime  time.Duration // how long master may take for its part of a login
-	signTime time.Duration // how long master's word of a data connection may be behind the session's
+	running   int // of one network (IPv4 address, IPv6 /64)
+	waiting   int // of one network
+	queue     int // waiting in all
+	parked    int // attempts in hand in all, answers that wait for their moment included
+	parkedNet int // of one network
+	helpers   int // PAM helpers at work in all
+	hashTime  time.Duration
+	pamTime   time.Duration
+	askTime   time.Duration // how long master may take for its part of a login
+	signTime  time.Duration // how long master's word of a data connection may be behind the session's
 }
 
 var defaultLimits = limits{
-	running: 2, waiting: 128, queue: 1024, helpers: 16,
+	running: 2, waiting: 8, queue: 1024, helpers: 16, parked: 4096, parkedNet: 64,
 	hashTime: 30 * time.Second, pamTime: 60 * time.Second, askTime: 60 * time.Second,
 	signTime: 2 * time.Second,
 }
@@ -65,7 +68,7 @@ func newServer(master int, l limits) (*server, error) {
 	}
 	s := &server{
 		ep: ep, etc: "/etc", channels: make(map[int32]*channel), sessions: make(map[uint64]*session),
-		hash: hashPool{fair: newFair(l), limits: l}, pam: pamPool{fair: newFair(l), limits: l},
+		hash: hashPool{fair: newFair(l), limits: l}, pam: pamPool{fair: newFair(l), limits: l}, delays: newDelays(),
 	}
 	s.master = s.open(master, ipc.MasterAuthd, masterQueue)
 	s.master.message = s.fromMaster

@@ -34,6 +34,14 @@ func (s *server) fromMaster(m ipc.Message) {
 		s.rehost(b)
 	case *ipc.DataMade:
 		s.dataMade(b)
+	case *ipc.DelayShare:
+		s.takeDelays(b, m.FDs[0])
+	case *ipc.DelayReset:
+		s.resetDelays(b)
+	case *ipc.DelayExplain:
+		s.explainDelay(b)
+	case *ipc.DelayTrace:
+		s.delays.trace = b.Level
 	case *ipc.Ping:
 		_ = s.toMaster(&ipc.Pong{})
 	default:
@@ -64,6 +72,7 @@ func (s *server) configure(c *ipc.AuthdConfig, fd int) {
 		reply.Errors = bound(append(reply.Errors, s.voice.take()...))
 		if reply.OK || s.hosts == nil { // with nothing before, what works of it is better than nobody
 			s.hosts, s.tls = hosts, tls
+			s.newHosts()
 		}
 	}
 	s.master.c.SetState(ipc.AuthdServing)

@@ -39,6 +39,7 @@ func (s *server) submitPam(w *pamWork) bool {
 	if !s.pam.fair.push(&w.job) {
 		return false
 	}
+	w.job.pushed = s.timers.now()
 	w.deadline = s.timers.after(s.pam.limits.pamTime, func() {
 		s.log(logError, "session %d: the PAM helper took longer than %v", w.session, s.pam.limits.pamTime)
 		s.pamEnd(w, nil, nil, false)
@@ -55,6 +56,7 @@ func (s *server) dispatchPam() {
 		}
 		s.pam.busy++
 		w := j.work.(*pamWork)
+		w.job.began = s.timers.now()
 		if err := s.toMaster(&ipc.NeedPam{Session: w.session}); err != nil {
 			s.pamEnd(w, nil, nil, false)
 		}

@@ -14,13 +14,29 @@ type timer struct {
 }
 
 // timers is a heap of them. Deadlines and parked answers live here.
-type timers struct{ h timerHeap }
+type timers struct {
+	h     timerHeap
+	clock func() time.Time // nil: time.Now
+}
+
+// now reads the clock.
+func (t *timers) now() time.Time {
+	if t.clock != nil {
+		return t.clock()
+	}
+	return time.Now()
+}
+
+// at adds a timer for a moment.
+func (t *timers) at(when time.Time, do func()) *timer {
+	x := &timer{at: when, do: do}
+	heap.Push(&t.h, x)
+	return x
+}
 
 // after adds a timer.
 func (t *timers) after(d time.Duration, do func()) *timer {
-	x := &timer{at: time.Now().Add(d), do: do}
-	heap.Push(&t.h, x)
-	return x
+	return t.at(t.now().Add(d), do)
 }
 
 // cancel takes a timer out; nil and one that has run are fine.
