@@ -34,6 +34,9 @@ func anonymousOf(set *policy.Settings, q *ipc.LoginReport) (*policy.Anonymous, s
 func anonymousRoot(a *policy.Anonymous, q *ipc.LoginReport) (string, error) {
 	root := a.Path
 	if root == "~" || strings.HasPrefix(root, "~/") {
+		if !strings.HasPrefix(q.Home, "/") {
+			return "", errors.New("the anonymous account has no home")
+		}
 		root = q.Home + root[1:]
 	}
 	if !strings.HasPrefix(root, "/") || strings.ContainsRune(root, 0) {

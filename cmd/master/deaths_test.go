@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,15 @@ import (
 // that no client can bring about at will.
 type inside struct {
 	*master
-	t *testing.T
+	t   *testing.T
+	out string // file of its log
+}
+
+// logged is what it has logged, as text.
+func (m *inside) logged() string {
+	b, err := os.ReadFile(m.out)
+	must(m.t, err)
+	return string(b)
 }
 
 func newInside(t *testing.T) *inside {
@@ -31,7 +40,10 @@ func newInside(t *testing.T) *inside {
 
 func newInsideWith(t *testing.T, p *policy.Policy) *inside {
 	t.Helper()
-	log, err := logging.New(logging.Options{Output: os.NewFile(uintptr(devNull(t)), "null")})
+	out, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	must(t, err)
+	t.Cleanup(func() { out.Close() })
+	log, err := logging.New(logging.Options{Output: out, Format: logging.FormatText})
 	must(t, err)
 	l, err := newLoop(monotonic)
 	must(t, err)
@@ -44,14 +56,7 @@ func newInsideWith(t *testing.T, p *policy.Policy) *inside {
 		m.board.Close()
 		log.Close(time.Second)
 	})
-	return &inside{m, t}
-}
-
-func devNull(t *testing.T) int {
-	t.Helper()
-	fd, err := unix.Open("/dev/null", unix.O_WRONLY|unix.O_CLOEXEC, 0)
-	must(t, err)
-	return fd
+	return &inside{m, t, out.Name()}
 }
 
 // turn runs the loop until ok.
