@@ -104,6 +104,9 @@ func (a *app) showStatus(st *control.Status, now time.Time) {
 			row(w.Role, "%s, pid %d", w.State, w.PID)
 		}
 	}
+	for _, c := range st.Certificates {
+		row("tls", "%s", certificateText(&c))
+	}
 	limit := ""
 	if st.Sessions.Max > 0 {
 		limit = fmt.Sprintf(" of %d", st.Sessions.Max)
@@ -121,6 +124,22 @@ func (a *app) showStatus(st *control.Status, now time.Time) {
 		a.printf("! %d log records were lost\n", n.LogDropped)
 	}
 	row("sandbox", "%s", sandboxText(st))
+}
+
+// certificateText tells how long a certificate is good for.
+func certificateText(c *control.CertificateStatus) string {
+	left := fmt.Sprintf("%d days left", c.Days)
+	switch {
+	case c.Days < 0:
+		left = "EXPIRED"
+	case c.Days == 1:
+		left = "1 day left"
+	}
+	self := ""
+	if c.SelfSigned {
+		self = ", self-signed"
+	}
+	return fmt.Sprintf("%s: %s, %s (%s)%s", logging.Escape(c.File), logging.Escape(c.Subject), left, c.Expires.Local().Format("2006-01-02"), self)
 }
 
 func sandboxText(st *control.Status) string {

@@ -15,11 +15,13 @@ import (
 )
 
 const whoLong = `who lists the live sessions, oldest first: how long each is connected, what it does
-and for how long, and for a download of known size how far it is. With --verbose each
-session has a second line: rate, addresses, virtual host, class and directory.
+and for how long, and for a download of known size how far it is. An anonymous session
+shows what its client gave as its address in the place of a password. With --verbose each
+session has a second line: rate, protocol (ftps: over TLS), addresses, virtual host, class
+and directory.
 
-What a session does is told by its own process; addresses, users and times are the
-daemon's.`
+What a session does, and that it speaks TLS after AUTH, is told by its own process;
+addresses, users and times are the daemon's.`
 
 func newWho(a *app) *cobra.Command {
 	var verbose bool
@@ -50,8 +52,11 @@ func (a *app) showWho(l []control.SessionInfo, verbose bool, now time.Time) erro
 	for i := range l {
 		s := &l[i]
 		user, idle, done := s.User, "", ""
-		if user == "" {
+		switch {
+		case user == "":
 			user = "(none)"
+		case s.Anonymous && s.Email != "":
+			user += " (" + s.Email + ")"
 		}
 		if s.Activity == control.ActivityIdle || s.Activity == control.ActivityWaiting {
 			idle = elapsed(now.Sub(s.Since))
@@ -123,10 +128,13 @@ func details(s *control.SessionInfo) []string {
 		d = append(d, size(t.Bytes), size(t.Rate)+"/s")
 	}
 	protocol := s.Protocol
-	if s.TLS {
-		protocol += " over TLS"
+	if s.TLS && protocol == "ftp" {
+		protocol = "ftps"
 	}
 	d = append(d, protocol, s.Client+" to "+s.Local, "host "+logging.Escape(s.Host))
+	if s.Proxy != "" {
+		d = append(d, "by proxy "+s.Proxy)
+	}
 	if s.Class != "" {
 		d = append(d, "class "+logging.Escape(s.Class))
 	}

@@ -83,6 +83,10 @@ func (d *daemon) Status(context.Context) (control.Status, error) {
 		Sessions: control.SessionCounts{Live: 3, Unauthenticated: 1, Max: 800, Pool: 4},
 		Workers:  []control.WorkerStatus{{Role: "authd", State: "up", PID: 4243}},
 		Counters: control.Counters{Connections: 1000, Refused: 10, BytesIn: 5 << 20},
+		Certificates: []control.CertificateStatus{
+			{File: "/etc/ssl/a.pem", Subject: "CN=ftp", Expires: time.Date(2031, 5, 6, 12, 0, 0, 0, time.UTC), Days: 41},
+			{File: "/var/lib/sallyport/self.pem", Subject: "CN=\x1bhost", Expires: time.Date(2021, 5, 6, 12, 0, 0, 0, time.UTC), Days: -1, SelfSigned: true},
+		},
 	}
 	if d.state == "degraded" {
 		st.State, st.Reasons = control.StateDegraded, []string{"authd is being restarted"}
@@ -106,6 +110,10 @@ func (d *daemon) Who(context.Context) ([]control.SessionInfo, error) {
 			ID: "8", User: "erin", Client: "[2001:db8::1]:999", Local: "[2001:db8::2]:21", Protocol: "ftp", Host: "default",
 			Class: "lan", Connected: ago(3720), Since: ago(60), Activity: control.ActivityDownload, Command: "RETR",
 			Argument: "big\x1b[31m.iso", Transfer: &control.Transfer{Bytes: 41 << 20, Size: 100 << 20, Rate: 1 << 20},
+		},
+		{
+			ID: "10", PID: 102, User: "ftp", UID: 14, Anonymous: true, Email: "me@\x1b[31mhome", Client: "192.0.2.10:5", Local: "192.0.2.1:990",
+			Proxy: "192.0.2.77:80", Protocol: "ftp", TLS: true, Host: "pub", Connected: ago(9), Since: ago(9), Activity: control.ActivityIdle,
 		},
 		{ID: "9", Client: "192.0.2.9:1", Protocol: "ftp", Host: "default", Connected: ago(1), Since: ago(1), Activity: control.ActivityWaiting},
 	}, nil
