@@ -4,10 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 
+	"sallyport/internal/logging"
 	"sallyport/internal/policy"
 )
 
@@ -22,12 +25,13 @@ const (
 // them and returns something all the same; the caller drops it.
 func (p *parser) compile(top *section) *policy.Policy {
 	pol := &policy.Policy{File: p.name}
-	base := defaults(&pol.Global, p.facts)
-	top.apply(&scope{g: &pol.Global, s: base})
+	base, first := defaults(&pol.Global, p.facts)
+	top.apply(&scope{g: &pol.Global, s: base, h: first})
 	if top.set("pool.max") == nil {
 		pol.Global.PoolMax = max(pol.Global.PoolMax, pol.Global.PoolMin)
 	}
-	derive(&pol.Global)
+	derive(&pol.Global, base)
+	p.formats = map[string]string{}
 	for _, k := range top.kids {
 		switch k.block.Path {
 		case "listener":
@@ -42,6 +46,10 @@ func (p *parser) compile(top *section) *policy.Policy {
 			var r policy.ControlRule
 			k.apply(&scope{r: &r})
 			pol.Global.Control.Rules = append(pol.Global.Control.Rules, r)
+		case "log.format":
+			var f logFormat
+			k.apply(&scope{format: &f})
+			p.formats[k.label] = f.text
 		}
 	}
 	if len(pol.Listeners) == 0 {
@@ -51,19 +59,36 @@ func (p *parser) compile(top *section) *policy.Policy {
 	if p.diags.HasErrors() {
 		return nil
 	}
-	pol.Hosts = append(pol.Hosts, compileHost(pol, base, policy.Host{Name: defaultHost}, top, nil))
-	n := 1 + len(pol.Hosts[0].ByClass)
+	for _, l := range listsIn(Top) {
+		l.join(&scope{s: base, h: first}, top, false)
+	}
+	if len(base.Roots) == 0 {
+		base.Roots = []policy.Root{{Path: "~", Selector: policy.Selector{Match: "any"}}}
+	}
+	hosts := []*section{nil}
 	for _, k := range top.kids {
 		if k.block.Path == "virtual_host" {
-			h := policy.Host{Name: k.label}
-			pol.Hosts = append(pol.Hosts, compileHost(pol, base, h, top, k))
-			n += 1 + len(pol.Hosts[len(pol.Hosts)-1].ByClass)
-			if p.bound(n, maxSettings, "settings"); p.diags.HasErrors() {
-				return nil
-			}
+			hosts = append(hosts, k)
 		}
 	}
-	p.bound(len(AuthView(pol).Hosts), maxAuthHosts, "ways to log in")
+	c := &compiler{parser: p, pol: pol, top: top, base: base, first: first}
+	n, pairs := 0, 0
+	for _, own := range hosts {
+		pol.Hosts = append(pol.Hosts, c.host(own))
+		h := &pol.Hosts[len(pol.Hosts)-1]
+		n += (1 + len(h.ByClass)) * (1 + len(h.Base.Anonymous))
+		for i := range h.ByClass {
+			if h.ByClass[i].Settings.Auth.Name != h.Name {
+				pairs++
+			}
+		}
+		pairs++
+		if p.bound(n, maxSettings, "settings"); p.diags.HasErrors() {
+			return nil
+		}
+	}
+	p.bound(pairs, maxAuthHosts, "ways to log in")
+	named(pol)
 	return pol
 }
 
@@ -77,23 +102,44 @@ func (p *parser) bound(n, most int, what string) {
 	}
 }
 
-// compileHost makes a host of what holds at the top and its own section (nil
-// for the default host).
-func compileHost(pol *policy.Policy, base *policy.Settings, h policy.Host, top, own *section) policy.Host {
-	s := *base
-	s.Roots = roots(top)
+// compiler makes the hosts of a policy.
+type compiler struct {
+	*parser
+	pol   *policy.Policy
+	top   *section
+	base  *policy.Settings // of the top level
+	first *policy.Host     // likewise: names and TLS of the default host
+	ids   uint32           // of anonymous blocks
+}
+
+// host makes a host of what holds at the top and its own section (nil for the
+// default host).
+func (c *compiler) host(own *section) policy.Host {
+	s, h := *c.base, *c.first
+	blocks := anonymousBlocks(c.top)
 	if own != nil {
-		own.apply(&scope{h: &h, s: &s})
-		if r := roots(own); len(r) > 0 {
-			s.Roots = r
+		h.Name, h.Names = own.label, nil
+		at := &scope{h: &h, s: &s}
+		own.apply(at)
+		for _, l := range listsIn(Host) {
+			l.join(at, own, false)
+		}
+		if b := anonymousBlocks(own); len(b) > 0 {
+			blocks = b
 		}
 	}
-	if len(s.Roots) == 0 {
-		s.Roots = []policy.Root{{Path: "~", Selector: policy.Selector{Match: "any"}}}
+	for _, l := range listsIn(Top) {
+		if listsOf(l, When) { // else it is final, since no class changes it
+			continue
+		}
+		l.settle(&scope{h: &h, s: &s})
 	}
+	blocks = reachableBlocks(blocks)
+	ids := c.ids
+	c.ids += uint32(len(blocks))
 	settle := func(class string) policy.Settings {
 		e := s
-		for _, sec := range []*section{top, own} {
+		for _, sec := range []*section{c.top, own} {
 			if sec == nil {
 				continue
 			}
@@ -102,37 +148,60 @@ func compileHost(pol *policy.Policy, base *policy.Settings, h policy.Host, top, 
 					continue
 				}
 				w.apply(&scope{s: &e, w: new(policy.Selector)})
-				e.Roots = append(roots(w), e.Roots...)
+				for _, l := range listsIn(When) {
+					l.join(&scope{s: &e}, w, true)
+				}
 			}
 		}
-		e.Roots = reachable(e.Roots)
-		finish(&e, &pol.Global, h.Name)
+		for _, l := range listsIn(When) {
+			l.settle(&scope{s: &e})
+		}
+		e.Auth.Name = h.Name
+		c.finish(&e, &h)
+		c.anonymous(&e, &h, blocks, ids)
 		return e
 	}
 	h.Base = settle("")
 	done := map[string]bool{}
-	for _, c := range pol.Classes {
-		if done[c.Name] {
+	for _, class := range c.pol.Classes {
+		if done[class.Name] {
 			continue
 		}
-		done[c.Name] = true
-		e := settle(c.Name)
+		done[class.Name] = true
+		e := settle(class.Name)
 		if reflect.DeepEqual(e, h.Base) {
 			continue
 		}
 		if !reflect.DeepEqual(e.Auth, h.Base.Auth) {
-			e.Auth.Name = h.Name + "/" + c.Name
+			e.Auth.Name = h.Name + "/" + class.Name
 		}
-		h.ByClass = append(h.ByClass, policy.ClassSettings{Class: c.Name, Settings: e})
+		h.ByClass = append(h.ByClass, policy.ClassSettings{Class: class.Name, Settings: e})
 	}
+	identify(&h, c.pol.Global.StateDir)
 	return h
 }
 
-// defaults are the settings of an empty file. The global ones go into g.
-func defaults(g *policy.Global, facts Facts) *policy.Settings {
-	s := new(policy.Settings)
+func listsOf(l lister, ctx Context) bool { return grammar().byBlock[l.blockPath()].In&ctx != 0 }
+
+// identify fills what authd needs for TLS: one certificate a host, whatever the
+// class.
+func identify(h *policy.Host, stateDir string) {
+	h.TLS.Name = h.Name
+	h.TLS.Engine = h.Base.Session.TLS.Engine
+	for i := range h.ByClass {
+		h.TLS.Engine = h.TLS.Engine || h.ByClass[i].Settings.Session.TLS.Engine
+	}
+	if h.TLS.Engine && len(h.TLS.Certificates) == 0 {
+		h.TLS.SelfSigned = filepath.Join(stateDir, "tls", "self-signed.pem")
+	}
+}
+
+// defaults are the settings of an empty file and its host. The global ones go
+// into g.
+func defaults(g *policy.Global, facts Facts) (*policy.Settings, *policy.Host) {
+	s, h := new(policy.Settings), &policy.Host{Name: defaultHost}
 	c := newScope()
-	c.g, c.s = g, s
+	c.g, c.s, c.h = g, s, h
 	for _, k := range grammar().keys {
 		if k.Default != "" && k.In != own {
 			v := mustValue(k.Default)
@@ -147,17 +216,20 @@ func defaults(g *policy.Global, facts Facts) *policy.Settings {
 	default:
 		s.Auth.Order = []policy.AuthSource{{Name: "file"}, {Name: "unix", Final: true}}
 	}
-	return s
+	return s, h
 }
 
 // derive fills the defaults that depend on other values.
-func derive(g *policy.Global) {
+func derive(g *policy.Global, s *policy.Settings) {
 	g.RunDir, g.StateDir = filepath.Clean(g.RunDir), filepath.Clean(g.StateDir)
 	if g.Instance == "" {
 		g.Instance = instanceOf(g.RunDir)
 	}
 	if g.Control.Socket == "" {
 		g.Control.Socket = filepath.Join(g.RunDir, "control.sock")
+	}
+	if s.Auth.Delay.Table == "" {
+		s.Auth.Delay.Table = filepath.Join(g.StateDir, "delay.table")
 	}
 }
 
@@ -177,27 +249,46 @@ func instanceOf(dir string) string {
 	return name[:min(len(name), 32)] + "-" + hex.EncodeToString(sum[:6])
 }
 
-// finish copies the values that several views hold.
-func finish(s *policy.Settings, g *policy.Global, host string) {
-	s.Auth.Name = host
+// finish copies the values that several views hold, and makes what is derived.
+func (c *compiler) finish(s *policy.Settings, h *policy.Host) {
+	g := &c.pol.Global
 	s.MinUID = s.Auth.MinUID
-	s.Session.AllowStoreRestart, s.Session.AllowRetrieveRestart = s.Files.AllowStoreRestart, s.Files.AllowRetrieveRestart
-	s.Session.TimeoutLogin, s.Session.TimeoutIdle, s.Session.TimeoutStalled = s.TimeoutLogin, s.TimeoutIdle, s.TimeoutStalled
-	s.Session.MaxPasswordSize, s.Session.AllowEmpty = s.Auth.MaxPasswordSize, s.Auth.AllowEmpty
-	s.Session.Sandbox, s.Files.Sandbox = g.Sandbox, g.Sandbox
-}
-
-// roots compiles the root blocks of a section.
-func roots(s *section) []policy.Root {
-	var out []policy.Root
-	for _, k := range s.kids {
-		if k.block.Path == "root" {
-			r := policy.Root{Path: k.label, Selector: policy.Selector{Match: "any"}}
-			k.apply(&scope{o: &r})
-			out = append(out, r)
+	v, f := &s.Session, &s.Files
+	v.AllowStoreRestart, v.AllowRetrieveRestart = f.AllowStoreRestart, f.AllowRetrieveRestart
+	v.TimeoutLogin, v.TimeoutIdle, v.TimeoutStalled = s.TimeoutLogin, s.TimeoutIdle, s.TimeoutStalled
+	v.MaxPasswordSize, v.AllowEmpty = s.Auth.MaxPasswordSize, s.Auth.AllowEmpty
+	v.Sandbox, f.Sandbox = g.Sandbox, g.Sandbox
+	v.ExtendedOnly = s.Passive.Extended
+	v.CountTransfers = len(s.Max.TransfersPerHost)+len(s.Max.TransfersPerUser) > 0
+	v.FSync, f.AllowRootSymlinks = f.FSync, s.AllowRootSymlinks
+	v.TLS.Client = h.TLS.Client.Verify
+	if d := &v.Digest; !slices.Contains(d.Algorithms, d.Default) {
+		d.Default = d.Algorithms[0]
+	}
+	f.DigestMax = v.Digest.Max
+	v.Display.Connect = c.texts[s.Display.Connect]
+	for _, d := range []struct {
+		name string
+		file *policy.DisplayFile
+	}{
+		{s.Display.Login, &v.Display.Login},
+		{s.Display.Chdir, &v.Display.Chdir},
+		{s.Display.Quit, &v.Display.Quit},
+		{s.Display.Transfer, &v.Display.Transfer},
+	} {
+		if strings.HasPrefix(d.name, "/") {
+			*d.file = policy.DisplayFile{Text: c.texts[d.name]}
+		} else {
+			*d.file = policy.DisplayFile{Path: d.name}
 		}
 	}
-	return out
+	s.Log.Extended = slices.Clone(s.Log.Extended)
+	for i := range s.Log.Extended {
+		if x := &s.Log.Extended[i]; isWord(x.Format, "-_.", 64) {
+			x.Format = c.formats[x.Format]
+		}
+	}
+	v.Log = logging.Mask(&s.Log)
 }
 
 func everybody(s *policy.Selector) bool {
@@ -207,30 +298,10 @@ func everybody(s *policy.Selector) bool {
 // noRoot as a root's path refuses the login.
 const noRoot = "none"
 
-// reachable drops the roots that nobody can get: those after one for everybody
-// and those whose selector occurred before. A list without a root for everybody
-// is closed by one that refuses.
-func reachable(in []policy.Root) []policy.Root {
-	var out []policy.Root
-next:
-	for _, r := range in {
-		for i := range out {
-			if reflect.DeepEqual(out[i].Selector, r.Selector) {
-				continue next
-			}
-		}
-		out = append(out, r)
-		if everybody(&r.Selector) {
-			return out
-		}
-	}
-	return append(out, policy.Root{Path: noRoot, Selector: policy.Selector{Match: "any"}})
-}
-
 // AuthView is the view of authd: how each host, and each class where it
 // differs, authenticates.
 func AuthView(pol *policy.Policy) *policy.Authd {
-	v := &policy.Authd{Sandbox: pol.Global.Sandbox}
+	v := &policy.Authd{Sandbox: pol.Global.Sandbox, StateDir: pol.Global.StateDir}
 	seen := map[string]bool{}
 	add := func(a policy.AuthHost) {
 		if !seen[a.Name] {
@@ -244,6 +315,43 @@ func AuthView(pol *policy.Policy) *policy.Authd {
 		for j := range h.ByClass {
 			add(h.ByClass[j].Settings.Auth)
 		}
+		if h.TLS.Engine {
+			v.TLS = append(v.TLS, h.TLS)
+		}
 	}
 	return v
+}
+
+// NetdView is the view of netd: the host names that somebody's settings show to
+// clients.
+func NetdView(pol *policy.Policy) *policy.Netd {
+	v := &policy.Netd{Sandbox: pol.Global.Sandbox}
+	seen := map[string]bool{}
+	add := func(s *policy.Settings) {
+		name := s.Passive.Address
+		if _, err := netip.ParseAddr(name); err != nil && name != "" && !seen[name] {
+			seen[name] = true
+			v.Names = append(v.Names, name)
+		}
+	}
+	everySetting(pol, func(_ *policy.Host, s *policy.Settings) { add(s) })
+	return v
+}
+
+// everySetting calls f for the settings of all hosts and classes and of the
+// anonymous blocks in them.
+func everySetting(pol *policy.Policy, f func(h *policy.Host, s *policy.Settings)) {
+	with := func(h *policy.Host, s *policy.Settings) {
+		f(h, s)
+		for i := range s.Anonymous {
+			f(h, &s.Anonymous[i].Settings)
+		}
+	}
+	for i := range pol.Hosts {
+		h := &pol.Hosts[i]
+		with(h, &h.Base)
+		for j := range h.ByClass {
+			with(h, &h.ByClass[j].Settings)
+		}
+	}
 }

@@ -156,8 +156,11 @@ func (p *parser) value(a *hclsyntax.Attribute, k *Key, path string, s *section) 
 			d.Problem, d.NotBuilt = "not built yet: "+pr.later+" ("+pr.what+")", true
 			d.Right = cmp.Or(pr.right, "now: "+k.Type.Form)
 		}
-		if len(d.Value) > 60 && !pr.warn && pr.later == "" {
+		if len(d.Value) > 60 && !pr.warn && pr.later == "" || pr.hide {
 			d.Problem = "the value " + pr.what
+		}
+		if pr.hide {
+			d.Value = ""
 		}
 		ok = ok && pr.warn
 		p.add(at.rng, d)
@@ -216,16 +219,36 @@ func (p *parser) block(blk *hclsyntax.Block, inner string, s *section) {
 	}
 	if !b.Section {
 		p.body(blk.Body, inner+blk.Type+".", s)
+		if k := p.t.byKey[b.Implies]; k != nil && s.seen[k] == "" {
+			s.sets = append(s.sets, setting{k, mustValue("true")})
+		}
 		return
 	}
 	kid := &section{block: b, ctx: cmp.Or(b.Settings, own), rng: blk.TypeRange}
 	if b.Label != "" {
 		kid.label, kid.lrng = blk.Labels[0], blk.LabelRanges[0]
+		p.label(b, kid)
 	}
 	p.body(blk.Body, "", kid)
 	p.required(kid)
 	s.kids = append(s.kids, kid)
 	s.bad = s.bad || kid.bad
+}
+
+// label reads a label that is a value.
+func (p *parser) label(b *Block, s *section) {
+	if b.LabelType == nil {
+		return
+	}
+	v := labelValue(s.label)
+	b.LabelType.read(&v, b.labelAt(newScope()), func(pr problem) {
+		s.bad = true
+		d := Diagnostic{Key: b.name(), Value: s.label, Problem: v.src + " " + pr.what, Suggest: pr.near, Right: cmp.Or(pr.right, "a label is "+b.LabelType.Form)}
+		if pr.later != "" {
+			d.Problem, d.NotBuilt = "not built yet: "+pr.later+" ("+v.src+")", true
+		}
+		p.add(s.lrng, d)
+	})
 }
 
 func later(k *Key) string {

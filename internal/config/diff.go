@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,14 +17,14 @@ func Diff(from, to *policy.Policy) []string {
 	for _, e := range b.list {
 		switch was, had := a.byName[e.name]; {
 		case !had:
-			out = append(out, e.line("not set", e.lit))
+			out = append(out, e.line("not set", e.told()))
 		case was.lit != e.lit:
-			out = append(out, e.line(was.lit, e.lit))
+			out = append(out, e.line(was.told(), e.told()))
 		}
 	}
 	for _, e := range a.list {
 		if _, has := b.byName[e.name]; !has {
-			out = append(out, e.line(e.lit, "not set"))
+			out = append(out, e.line(e.told(), "not set"))
 		}
 	}
 	return out
@@ -32,8 +33,11 @@ func Diff(from, to *policy.Policy) []string {
 // entry is one value of a policy, named for people.
 type entry struct {
 	name, lit string
+	shown     string // instead of lit, where that holds secrets
 	note      string
 }
+
+func (e entry) told() string { return cmp.Or(e.shown, e.lit) }
 
 func (e entry) line(from, to string) string {
 	return fmt.Sprintf("%s: %s -> %s%s", e.name, from, to, e.note)
@@ -70,31 +74,49 @@ func (f *flat) node(where string, n *node) {
 			e.note = " (needs a restart)"
 		case a.key.Path == "listener.address":
 			e.note = " (a socket that systemd handed over stays as its unit says)"
-		case a.key.Path == "max.connections_per_host":
+		case strings.HasPrefix(a.key.Also, a.key.Path+"."): // as a value or as a block
 			e.name = where + a.key.Path
 		}
 		f.add(e)
 	})
-	lists := map[string][]string{}
+	joined, shown := map[string][]string{}, map[string][]string{}
 	var order []string
 	for _, b := range allSections(n) {
 		switch b.name {
-		case "root", "acl":
-			var s strings.Builder
-			(&node{blocks: []*node{b}}).write(&s, "")
-			if !slices.Contains(order, b.name) {
-				order = append(order, b.name)
-			}
-			lists[b.name] = append(lists[b.name], strings.Join(strings.Fields(s.String()), " "))
 		case "when":
 			f.node(where+"when class "+b.attrs[0].lit+" ", b)
-		default:
+		case "listener", "class", "virtual_host", "anonymous":
 			f.node(where+b.name+" "+quote(b.label)+" ", b)
+		default: // lists are one value
+			if !slices.Contains(order, b.path) {
+				order = append(order, b.path)
+			}
+			joined[b.path] = append(joined[b.path], b.line())
+			shown[b.path] = append(shown[b.path], b.masked().line())
 		}
 	}
 	for _, name := range order {
-		f.add(entry{name: where + name, lit: strings.Join(lists[name], " ")})
+		f.add(entry{name: where + name, lit: strings.Join(joined[name], " "), shown: strings.Join(shown[name], " ")})
 	}
+}
+
+// line is the section in one line.
+func (n *node) line() string {
+	var s strings.Builder
+	(&node{blocks: []*node{n}}).write(&s, "")
+	return strings.Join(strings.Fields(s.String()), " ")
+}
+
+// masked is n without its secrets.
+func (n *node) masked() *node {
+	out := *n
+	out.attrs = slices.Clone(n.attrs)
+	for i, a := range out.attrs {
+		if a.key != nil && a.key.Secret {
+			out.attrs[i].lit = "(hidden)"
+		}
+	}
+	return &out
 }
 
 // allSections are the sections of n, those in its plain blocks included.

@@ -6,9 +6,10 @@
 // docs/CONFIGURATION.md ([Markdown]) are all made from that table, so they
 // cannot disagree.
 //
-// [Load] and [Parse] are pure: they look at the file alone, and what they need
-// to know of the machine comes as [Facts]. [Check] looks at the machine. Only
-// cmd/master and cmd/ftpdctl import this package.
+// [Parse] is pure: it looks at the file alone, and what it needs to know of the
+// machine comes as [Facts]. [Load] reads, besides, the display files that are
+// named by absolute paths. [Check] looks at the machine. Only cmd/master and
+// cmd/ftpdctl import this package.
 //
 // # How a file becomes settings
 //
@@ -17,6 +18,6 @@
 // wins: the defaults, the top level, the virtual_host, the `when` blocks of the
 // top level that fit c, those of the virtual_host that fit c, each in the order
 // of the file. A block of single values (max, timeout ...) changes the values it
-// names and no others. A virtual_host with `root` blocks replaces the list; a
-// `when` puts its own before it, as the first that fits decides.
+// names and no others. How lists are joined is told at lister. The settings of an
+// anonymous block are those of the host and class with its own applied last.
 package config

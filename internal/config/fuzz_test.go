@@ -33,7 +33,7 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
-		p, diags := Parse("fuzz.hcl", src, withRoot)
+		p, diags := parse("fuzz.hcl", src, withRoot, textOf)
 		if (p == nil) != diags.HasErrors() {
 			t.Fatalf("policy %v and %v", p, diags)
 		}

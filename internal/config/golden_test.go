@@ -71,13 +71,36 @@ func TestExampleHasOnlyWhatIsNotBuiltYet(t *testing.T) {
 		got = append(got, fmt.Sprintf("%d:%d %s", d.Line, d.Column, d.Key))
 	}
 	want := []string{
-		"11:3 listener.tls", "15:14 listener.protocol", "20:13 passive.address", "22:1 tls",
-		"43:3 max.store_file_size", "44:3 max.store_file_size", "50:1 delay", "55:1 ban",
-		"70:3 when.delay", "71:3 when.ban", "73:1 directory", "84:3 virtual_host.names",
-		"89:3 virtual_host.tls", "91:3 virtual_host.anonymous", "112:1 log",
+		"15:14 listener.protocol", "55:1 ban", "71:3 when.ban", "73:1 directory", "95:5 anonymous.limit", "99:5 anonymous.directory",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
+	}
+}
+
+// TestExampleWithoutWhatIsNotBuiltYet: the golden file "example" is the example
+// file without the lines of later features, so that its golden policy is what the
+// example comes to.
+func TestExampleWithoutWhatIsNotBuiltYet(t *testing.T) {
+	whole, err := os.ReadFile("testdata/example.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	part, err := os.ReadFile("testdata/golden/example.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest := strings.Split(string(whole), "\n")
+	for line := range strings.Lines(string(part)) {
+		line = strings.TrimSuffix(line, "\n")
+		i := slices.Index(rest, line)
+		if i < 0 {
+			t.Fatalf("%q is not in the example file, or not there", line)
+		}
+		rest = rest[i+1:]
+	}
+	if n := len(strings.Split(string(whole), "\n")) - len(strings.Split(string(part), "\n")); n != 42 {
+		t.Errorf("%d lines are left out", n)
 	}
 }
 
@@ -144,28 +167,47 @@ func TestInstancesBesideEachOtherDiffer(t *testing.T) {
 	}
 }
 
-// dumpPolicy prints what is set in p, one value a line; of hosts and classes
-// what differs from the default host.
+// dumpPolicy prints what is set in p, one value a line; of hosts, classes and
+// anonymous blocks what differs from what they come from.
 func dumpPolicy(w *bytes.Buffer, p *policy.Policy) {
-	base := dump(nil, "", reflect.ValueOf(p.Hosts[0].Base))
-	less := func(prefix string, s *policy.Settings) {
-		for _, line := range dump(nil, "", reflect.ValueOf(*s)) {
+	lines := func(s policy.Settings) []string {
+		s.Anonymous = slices.Clone(s.Anonymous)
+		for i := range s.Anonymous {
+			s.Anonymous[i].Settings = policy.Settings{}
+		}
+		return dump(nil, "", reflect.ValueOf(s))
+	}
+	tell := func(prefix string, s, from *policy.Settings) {
+		base := lines(*from)
+		for _, line := range lines(*s) {
 			if !slices.Contains(base, line) {
 				fmt.Fprintf(w, "%s%s\n", prefix, line)
+			}
+		}
+		for i := range s.Anonymous {
+			fmt.Fprintf(w, "%sanonymous %s\n", prefix, s.Anonymous[i].Path)
+			base := lines(*s)
+			for _, line := range lines(s.Anonymous[i].Settings) {
+				if !slices.Contains(base, line) {
+					fmt.Fprintf(w, "%s  %s\n", prefix, line)
+				}
 			}
 		}
 	}
 	for i := range p.Hosts {
 		h := &p.Hosts[i]
-		fmt.Fprintf(w, "Host %s %v\n", h.Name, h.Address)
+		fmt.Fprintf(w, "Host %s %v %v\n", h.Name, h.Address, h.Names)
 		if i == 0 {
-			fmt.Fprintln(w, strings.Join(base, "\n"))
+			tell("", &h.Base, new(policy.Settings))
 		} else {
-			less("  ", &h.Base)
+			tell("  ", &h.Base, &p.Hosts[0].Base)
+		}
+		for _, line := range dump(nil, "TLS", reflect.ValueOf(h.TLS)) {
+			fmt.Fprintf(w, "  %s\n", line)
 		}
 		for j := range h.ByClass {
 			fmt.Fprintf(w, "Host %s class %s\n", h.Name, h.ByClass[j].Class)
-			less("  ", &h.ByClass[j].Settings)
+			tell("  ", &h.ByClass[j].Settings, &h.Base)
 		}
 	}
 	for _, line := range dump(nil, "", reflect.ValueOf(policy.Policy{Global: p.Global, Listeners: p.Listeners, Classes: p.Classes})) {

@@ -107,5 +107,11 @@ func esc(s string) string {
 	if strings.HasPrefix(s, ".") {
 		s = `\&` + s
 	}
-	return s
+	words := strings.Split(s, " ")
+	for i, w := range words {
+		if len(w) > 30 { // may be broken
+			words[i] = strings.ReplaceAll(w, "_", `_\:`)
+		}
+	}
+	return strings.Join(words, " ")
 }

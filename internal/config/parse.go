@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"golang.org/x/sys/unix"
 
 	"sallyport/internal/policy"
 )
@@ -35,7 +36,7 @@ func Load(path string, facts Facts) (*policy.Policy, Diagnostics) {
 	if err != nil {
 		return nil, Diagnostics{{Severity: Error, File: path, Problem: err.Error()}}
 	}
-	return Parse(path, src, facts)
+	return parse(path, src, facts, readText)
 }
 
 // readFile reads at most MaxFile bytes of a regular file.
@@ -58,6 +59,31 @@ func readFile(path string) ([]byte, error) {
 	return src, nil
 }
 
+// maxText bounds a display file, in bytes.
+const maxText = 4 << 10
+
+// readText reads a display file: a regular file of at most maxText bytes of text.
+func readText(path string) (string, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return "", fmt.Errorf("cannot be read: %w", reason(err))
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return "", errors.New("is no regular file")
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxText+1))
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("cannot be read: %w", reason(err))
+	case len(b) > maxText:
+		return "", fmt.Errorf("is longer than %d bytes", maxText)
+	case bytes.IndexByte(b, 0) >= 0:
+		return "", errors.New("is no text: it holds a zero byte")
+	}
+	return string(b), nil
+}
+
 // reason strips the path that the diagnostic already shows.
 func reason(err error) error {
 	if p := (*os.PathError)(nil); errors.As(err, &p) {
@@ -66,10 +92,15 @@ func reason(err error) error {
 	return err
 }
 
-// Parse compiles src, the content of the file that messages call name. See
-// [Load].
+// Parse compiles src, the content of the file that messages call name. It does
+// what [Load] does but for display files: their texts stay empty.
 func Parse(name string, src []byte, facts Facts) (*policy.Policy, Diagnostics) {
-	p := &parser{t: grammar(), name: name, src: src, lines: bytes.Split(src, []byte("\n")), facts: facts}
+	return parse(name, src, facts, nil)
+}
+
+// parse is Load and Parse; read reads display files.
+func parse(name string, src []byte, facts Facts, read func(path string) (string, error)) (*policy.Policy, Diagnostics) {
+	p := &parser{t: grammar(), name: name, src: src, lines: bytes.Split(src, []byte("\n")), facts: facts, readText: read, texts: map[string]string{}}
 	top := p.read()
 	if p.diags.HasErrors() && top == nil {
 		p.diags.sort()
@@ -91,6 +122,10 @@ type parser struct {
 	lines [][]byte
 	facts Facts
 	diags Diagnostics
+
+	readText func(path string) (string, error) // nil: display files are not read
+	texts    map[string]string                 // display files by path
+	formats  map[string]string                 // log formats by name
 }
 
 // read turns the file into its top section, or nil if it is no HCL.

@@ -15,11 +15,17 @@ const (
 	Top  Context = 1 << iota // the top level of the file
 	Host                     // virtual_host
 	When                     // when
+	Anon                     // anonymous
 	own                      // a section's own keys: listener.address, when.class
 )
 
-// anywhere is where the settings of a session may stand.
-const anywhere = Top | Host | When
+// Where settings may stand: those of every session, those that are of use before
+// the login or without regard to anonymous logins, those of a host alone.
+const (
+	sessions = Top | Host | When | Anon
+	anywhere = Top | Host | When
+	perHost  = Top | Host
+)
 
 // String lists the contexts as the manual names them.
 func (c Context) String() string {
@@ -27,7 +33,7 @@ func (c Context) String() string {
 	for _, n := range []struct {
 		bit  Context
 		name string
-	}{{Top, "top level"}, {Host, "virtual_host"}, {When, "when"}} {
+	}{{Top, "top level"}, {Host, "virtual_host"}, {When, "when"}, {Anon, "anonymous"}} {
 		if c&n.bit != 0 {
 			s = append(s, n.name)
 		}
@@ -44,6 +50,7 @@ type Key struct {
 	Derived   string  // how the default comes about, in words
 	Required  bool    // its section makes no sense without
 	Restart   bool    // only a restart changes it
+	Secret    bool    // its value is shown in no log
 	Later     string  // the feature it belongs to, which is not built yet
 	Also      string  // a second place where it may be written
 	Directive string  // the reference's directive
@@ -61,10 +68,14 @@ type Block struct {
 	In        Context
 	Section   bool    // it may repeat and is a thing of its own
 	Settings  Context // the settings of this context may stand in it
+	Implies   string  // a switch that is on where the block is written and does not set it
 	Later     string
 	Directive string
 	Doc       string
 	More      string
+
+	LabelType *Type            // how the label is read, where it is a value
+	labelAt   func(*scope) any // where it goes
 }
 
 func (k *Key) name() string   { return k.Path[strings.LastIndexByte(k.Path, '.')+1:] }
@@ -100,14 +111,55 @@ type scope struct {
 	r *policy.ControlRule
 	o *policy.Root
 	w *policy.Selector
+	a *anonymous
+
+	// entries of lists
+	start  *policy.Choice
+	size   *policy.SizeFor
+	rate   *policy.RateFor
+	time   *policy.TimeoutFor
+	count  *policy.TransferLimit
+	log    *policy.ExtendedLog
+	alias  *policy.Alias
+	pass   *string // "name:hash"
+	event  *policy.DelayEvent
+	cert   *policy.Certificate
+	mapped *policy.CertificateUser
+	format *logFormat
 }
 
 // newScope returns a scope with everything in it, to try values on.
 func newScope() *scope {
 	return &scope{
 		new(policy.Global), new(policy.Settings), new(policy.Listener), new(policy.Class),
-		new(policy.Host), new(policy.ControlRule), new(policy.Root), new(policy.Selector),
+		new(policy.Host), new(policy.ControlRule), new(policy.Root), new(policy.Selector), new(anonymous),
+		new(policy.Choice), new(policy.SizeFor), new(policy.RateFor), new(policy.TimeoutFor), new(policy.TransferLimit),
+		new(policy.ExtendedLog), new(policy.Alias), new(string), new(policy.DelayEvent), new(policy.Certificate),
+		new(policy.CertificateUser), new(logFormat),
 	}
+}
+
+// logFormat is a log.format block, which logs name.
+type logFormat struct{ name, text string }
+
+// anonymous is an anonymous block, of which policy keeps one part for authd and
+// one for master.
+type anonymous struct {
+	path    string // "none": no anonymous logins
+	user    string
+	group   string
+	aliases []string
+	only    bool // alias_only
+	require bool
+	using   bool
+	reject  rejection
+	userDir bool
+}
+
+// rejection is reject_passwords: a regular expression, perhaps negated.
+type rejection struct {
+	pattern string
+	not     bool
 }
 
 // table is the grammar with its indexes.

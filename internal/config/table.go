@@ -1,14 +1,19 @@
 package config
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // grammar is the whole table. The parts are where their subjects are.
 var grammar = sync.OnceValue(func() *table {
 	var keys []*Key
-	for _, part := range [][]*Key{daemonKeys(), listenerKeys(), selectorKeys(), sessionKeys(), authKeys(), limitKeys(), fileKeys(), laterKeys()} {
+	for _, part := range [][]*Key{
+		daemonKeys(), listenerKeys(), selectorKeys(), sessionKeys(), tlsKeys(), authKeys(), loginKeys(), limitKeys(), fileKeys(), startKeys(), logKeys(), laterKeys(),
+	} {
 		keys = append(keys, part...)
 	}
-	return newTable(append(builtBlocks(), laterBlocks()...), keys)
+	return newTable(slices.Concat(builtBlocks(), tlsBlocks(), loginBlocks(), limitBlocks(), fileBlocks(), logBlocks(), laterBlocks()), keys)
 })
 
 // builtBlocks are the blocks whose features exist.
@@ -22,9 +27,9 @@ func builtBlocks() []*Block {
 		},
 		{
 			Path: "virtual_host", Label: "NAME", In: Top, Section: true, Settings: Host, Directive: "VirtualHost",
-			Doc: "A server of its own at addresses of its own.",
+			Doc: "A server of its own at addresses or with names of its own.",
 			More: "Everything that holds at the top level holds here too, unless the block sets it anew. A connection to an address that no block names " +
-				"belongs to the default host, which is the top level of the file.",
+				"belongs to the default host, which is the top level of the file, until the client names another host.",
 		},
 		{
 			Path: "class", Label: "NAME", In: Top, Section: true, Directive: "Class",
@@ -38,23 +43,17 @@ func builtBlocks() []*Block {
 				"those of a virtual_host come after those of the top level.",
 		},
 		{
-			Path: "root", Label: "PATH", In: anywhere, Section: true, Directive: "DefaultRoot",
+			Path: "root", Label: "PATH", In: anywhere, Section: true, Directive: "DefaultRoot", LabelType: line, labelAt: func(c *scope) any { return &c.o.Path },
 			Doc: "The directory a user is confined to.",
 			More: "\"~\" is the home directory, \"~/sub\" a directory in it, %u the user name, \"/\" no confinement. \"none\" refuses the login. " +
 				"The first block that fits decides; whom none fits may not log in. Without any block it is \"~\" for everybody. The path is resolved with the rights of the user, " +
 				"who sees it as \"/\". In a virtual_host the blocks replace those of the top level, in a when they come before them.",
 		},
-		{Path: "passive", In: anywhere, Doc: "Where clients open passive data connections."},
+		{Path: "passive", In: sessions, Doc: "Where clients open passive data connections."},
 		{Path: "auth", In: anywhere, Doc: "Who may log in, and who says so."},
 		{Path: "auth.file", In: anywhere, Doc: "Accounts in a users file of the server's own (ftpdctl passwd)."},
 		{Path: "auth.unix", In: anywhere, Doc: "Accounts in the system's passwd and shadow files."},
 		{Path: "auth.pam", In: anywhere, Doc: "Accounts of the system, checked by PAM."},
-		{Path: "max", In: anywhere, Doc: "Limits."},
-		{
-			Path: "max.connections_per_host", In: anywhere, Directive: "MaxConnectionsPerHost",
-			Doc: "The same limit with words of its own.",
-		},
-		{Path: "timeout", In: anywhere, Doc: "Times after which a connection is ended."},
 		{Path: "pool", In: Top, Doc: "Session processes kept ready for the next clients."},
 		{Path: "control", In: Top, Doc: "The socket of ftpdctl."},
 		{

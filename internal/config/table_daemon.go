@@ -104,15 +104,35 @@ func listenerKeys() []*Key {
 			More: "[::] is every address of the machine, of IPv6 and IPv4; 0.0.0.0 every one of IPv4. Port 0 takes a free port; it is told when the server is ready.",
 			at:   func(c *scope) any { return &c.l.Address },
 		},
-		{Path: "listener.tls", In: own, Later: laterTLS, Doc: "\"implicit\": TLS from the first byte."},
-		{Path: "listener.proxy", In: own, Later: laterProxy, Doc: "Addresses whose PROXY header is believed."},
+		{
+			Path: "listener.tls", Type: switched("none", "implicit"), In: own, Default: `"none"`, Example: `"implicit"`,
+			Doc: "\"implicit\": TLS from the first byte, as on port 990. Else TLS begins with AUTH TLS.",
+			at:  func(c *scope) any { return &c.l.TLS },
+		},
+		{
+			Path: "listener.proxy", Type: prefixes, In: own, Default: "[]", Example: `["192.0.2.7", "10.0.0.0/24"]`, Directive: "ProxyProtocolEngine",
+			Doc:  "Proxies whose PROXY header (version 1 or 2) says who the client is.",
+			More: "From these addresses a header is demanded; from others it is never read.",
+			at:   func(c *scope) any { return &c.l.Proxy },
+		},
+		{
+			Path: "names", Type: hostNames, In: Top, Default: "[]", Example: `["ftp.example.org"]`, Directive: "ServerAlias",
+			Doc: "Names of the default host, for HOST and SNI. See virtual_host.names.",
+			at:  func(c *scope) any { return &c.h.Names },
+		},
 		{
 			Path: "virtual_host.address", Type: localAddresses, In: own, Example: `["192.0.2.21", "2001:db8::21"]`,
 			Doc:  "Addresses that choose this host when a client connects to them.",
-			More: "With a port it is this one port of the address; that wins over the address alone.",
+			More: "With a port it is this one port of the address; that wins over the address alone. An address may belong to several hosts if all but the first have names.",
 			at:   func(c *scope) any { return &c.h.Address },
 		},
-		{Path: "virtual_host.names", In: own, Later: laterNamed, Directive: "ServerAlias", Doc: "Names that choose this host by HOST or SNI."},
+		{
+			Path: "virtual_host.names", Type: hostNames, In: own, Example: `["files.example.org", "*.files.example.org"]`, Directive: "ServerAlias",
+			Doc: "Names that choose this host, by the command HOST or by the name in a TLS handshake (SNI).",
+			More: "They count at the addresses of the host; where it has none, at all those that no virtual_host names. " +
+				"\"*.\" stands for one label more. A name as it is comes before one with \"*.\".",
+			at: func(c *scope) any { return &c.h.Names },
+		},
 	}
 }
 

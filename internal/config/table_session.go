@@ -1,6 +1,6 @@
 package config
 
-import "slices"
+import "sallyport/internal/policy"
 
 func sessionKeys() []*Key {
 	return []*Key{
@@ -10,17 +10,17 @@ func sessionKeys() []*Key {
 			at:  func(c *scope) any { return &c.s.Session.Ident },
 		},
 		{
-			Path: "server_name", Type: text(200), In: anywhere, Default: `"FTP server"`, Example: `"Example FTP"`, Directive: "ServerName",
+			Path: "server_name", Type: text(200), In: sessions, Default: `"FTP server"`, Example: `"Example FTP"`, Directive: "ServerName",
 			Doc: "Name of the server in the answer to STAT.",
 			at:  func(c *scope) any { return &c.s.Session.ServerName },
 		},
 		{
-			Path: "admin", Type: text(200), In: anywhere, Default: `"ftp-admin"`, Example: `"ftp@example.org"`, Directive: "ServerAdmin",
+			Path: "admin", Type: text(200), In: sessions, Default: `"ftp-admin"`, Example: `"ftp@example.org"`, Directive: "ServerAdmin",
 			Doc: "Whom the answer to HELP names for comments.",
 			at:  func(c *scope) any { return &c.s.Session.Admin },
 		},
 		{
-			Path: "access_grant_msg", Type: text(400), In: anywhere, Default: `""`, Example: `"Hello %u"`, Directive: "AccessGrantMsg",
+			Path: "access_grant_msg", Type: text(400), In: sessions, Default: `""`, Example: `"Hello %u"`, Directive: "AccessGrantMsg",
 			Doc: "Text of the answer to a login, after 230; %u is the user. Empty: the usual one.",
 			at:  func(c *scope) any { return &c.s.Session.AccessGrantMsg },
 		},
@@ -40,21 +40,33 @@ func sessionKeys() []*Key {
 			at:  func(c *scope) any { return &c.s.Session.CommandBufferSize },
 		},
 		{
-			Path: "allow_foreign_address", Type: boolean, In: anywhere, Default: "false", Example: "true", Directive: "AllowForeignAddress",
+			Path: "allow_foreign_address", Type: boolean, In: sessions, Default: "false", Example: "true", Directive: "AllowForeignAddress",
 			Doc:  "Whether data connections may go to and come from other addresses than the client's.",
 			More: "That is needed for transfers from site to site, and it is what bounce attacks use (RFC 2577). Ports below 1024 are refused in any case.",
 			at:   func(c *scope) any { return &c.s.AllowForeignAddress },
 		},
 		{
-			Path: "passive.ports", Type: passivePorts, In: anywhere, Default: `"any"`, Example: `"49152-51151"`, Directive: "PassivePorts",
+			Path: "passive.ports", Type: passivePorts, In: sessions, Default: `"any"`, Example: `"49152-51151"`, Directive: "PassivePorts",
 			Doc:  "Ports of passive data connections; open them in the packet filter.",
 			More: "A port is drawn at random. If the range is used up, the client gets 425. \"any\" leaves the choice to the kernel.",
 			at:   func(c *scope) any { return &c.s.Passive },
 		},
 		{
-			Path: "passive.address", Type: shownAddress, In: anywhere, Default: `"local"`, Example: `"203.0.113.5"`, Directive: "MasqueradeAddress",
-			Doc: "The address that the answer to PASV (227) shows, where a router translates addresses; \"local\": the one the client called.",
-			at:  func(c *scope) any { return &c.s.Passive.Address },
+			Path: "passive.address", Type: shownAddress, In: sessions, Default: `"local"`, Example: `"203.0.113.5"`, Directive: "MasqueradeAddress",
+			Doc:  "The address that the answer to PASV (227) shows, where a router translates addresses; \"local\": the one the client called.",
+			More: "A host name is looked up again every five minutes. EPSV (229) shows no address, so it is not concerned.",
+			at:   func(c *scope) any { return &c.s.Passive.Address },
+		},
+		{
+			Path: "passive.local", Type: someClients, In: sessions, Default: "[]", Example: `["10.0.0.0/8"]`,
+			Doc:  "Clients that are shown the address they called all the same: those on this side of the router.",
+			More: "They are shown it if one plain item fits and none with \"!\" does.",
+			at:   func(c *scope) any { return &c.s.Passive.Local },
+		},
+		{
+			Path: "passive.extended_only", Type: boolean, In: sessions, Default: "false", Example: "true",
+			Doc: "Whether PASV and PORT are refused, so that only EPSV and EPRT remain.",
+			at:  func(c *scope) any { return &c.s.Passive.Extended },
 		},
 	}
 }
@@ -113,7 +125,7 @@ func authKeys() []*Key {
 			at:   func(c *scope) any { return &c.s.Auth.MinUID },
 		},
 		{
-			Path: "require_valid_shell", Type: boolean, In: anywhere, Default: "true", Example: "false", Also: "auth.require_valid_shell", Directive: "RequireValidShell",
+			Path: "require_valid_shell", Type: boolean, In: sessions, Default: "true", Example: "false", Also: "auth.require_valid_shell", Directive: "RequireValidShell",
 			Doc: "Whether the user's shell must be listed in /etc/shells.",
 			at:  func(c *scope) any { return &c.s.Auth.RequireValidShell },
 		},
@@ -135,114 +147,186 @@ func authKeys() []*Key {
 	}
 }
 
-func limitKeys() []*Key {
-	keys := []*Key{
-		{
-			Path: "max.instances", Type: count(1, 1<<20, true), In: Top, Default: `"none"`, Example: "800", Directive: "MaxInstances",
-			Doc: "Greatest number of connections, all hosts together; one more is closed without a word.",
-			at:  func(c *scope) any { return &c.g.MaxInstances },
-		},
-		{
-			Path: "max.connection_rate", Type: rate, In: Top, Default: `"none"`, Example: `"100/1s"`, Directive: "MaxConnectionRate",
-			Doc: "New connections per time; what comes too fast is closed without a word.",
-			at:  func(c *scope) any { return &c.g.ConnectionRate },
-		},
-		{
-			Path: "max.unauthenticated", Type: count(1, 1<<20, true), In: Top, Default: "4096", Example: "500",
-			Doc: "Connections that are not logged in, in all. From half of it on, new ones are closed at random, the more the nearer.",
-			at:  func(c *scope) any { return &c.g.Unauthenticated },
-		},
-		{
-			Path: "max.unauthenticated_per_address", Type: count(1, 1<<20, true), In: Top, Default: "128", Example: "20",
-			Doc: "Connections that are not logged in from one IPv4 address.",
-			at:  func(c *scope) any { return &c.g.UnauthPerAddress },
-		},
-		{
-			Path: "max.unauthenticated_per_prefix", Type: count(1, 1<<20, true), In: Top, Default: "128", Example: "20",
-			Doc: "Connections that are not logged in from one IPv6 /64.",
-			at:  func(c *scope) any { return &c.g.UnauthPerPrefix },
-		},
-		{
-			Path: "max.connections_per_host", Type: count(1, 1<<20, true), In: anywhere, Default: `"none"`, Example: "10", Also: "max.connections_per_host.count", Directive: "MaxConnectionsPerHost",
-			Doc:  "Connections of one client address to a host, logged in or not; one more gets 530 instead of the greeting.",
-			More: "With words of its own it is written as a block: connections_per_host { count = 10  message = \"...\" }, one argument a line.",
-			at:   func(c *scope) any { return &c.s.Max.ConnectionsPerHost.Count },
-		},
-		{
-			Path: "max.connections_per_host.message", Type: text(400), In: anywhere, Default: `""`, Example: `"No more than %m, please"`,
-			Doc: "Text of the refusal, after 530; %m is the count. Empty: the usual one.",
-			at:  func(c *scope) any { return &c.s.Max.ConnectionsPerHost.Message },
-		},
-		{
-			Path: "max.login_attempts", Type: count(1, 1000, true), In: anywhere, Default: "3", Example: "5", Directive: "MaxLoginAttempts",
-			Doc: "Failed logins after which the connection is closed.",
-			at:  func(c *scope) any { return &c.s.Auth.LoginAttempts },
-		},
-		{
-			Path: "max.password_size", Type: size(1, 4096), In: anywhere, Default: `"1KiB"`, Example: "128", Also: "auth.max_password_size", Directive: "MaxPasswordSize",
-			Doc: "Longest password; a longer one is wrong.",
-			at:  func(c *scope) any { return &c.s.Auth.MaxPasswordSize },
-		},
-		{
-			Path: "timeout.login", Type: seconds(1, 86400, false), In: anywhere, Default: `"5m"`, Example: `"1m"`, Directive: "TimeoutLogin",
-			Doc: "Time a client has to log in.",
-			at:  func(c *scope) any { return &c.s.TimeoutLogin },
-		},
-		{
-			Path: "timeout.idle", Type: seconds(1, 7*86400, true), In: anywhere, Default: `"10m"`, Example: `"15m"`, Directive: "TimeoutIdle",
-			Doc: "Time without a command or a byte of a transfer.",
-			at:  func(c *scope) any { return &c.s.TimeoutIdle },
-		},
-		{
-			Path: "timeout.stalled", Type: seconds(1, 7*86400, true), In: anywhere, Default: `"1h"`, Example: `"5m"`, Directive: "TimeoutStalled",
-			Doc: "Time a data connection may take to come up, or to move a byte.",
-			at:  func(c *scope) any { return &c.s.TimeoutStalled },
-		},
-	}
-	return slices.Clip(keys)
-}
-
 func fileKeys() []*Key {
 	return []*Key{
 		{
-			Path: "umask", Type: umask, In: anywhere, Default: `"022"`, Example: `"027 022"`, Directive: "Umask",
+			Path: "hidden_stores", Type: boolean, In: sessions, Default: "false", Example: "true", Also: "hidden_stores.engine", Directive: "HiddenStores",
+			Doc:  "Whether an upload appears under its name only when it is whole.",
+			More: "Until then it has a hidden name in the same directory. Such uploads cannot be resumed. The block hidden_stores changes the hidden name.",
+			at:   func(c *scope) any { return &c.s.Files.HiddenStores.Engine },
+		},
+		{
+			Path: "hidden_stores.prefix", Type: affix(1), In: sessions, Default: `".in."`, Example: `".part-"`,
+			Doc: "What stands before the name until then.",
+			at:  func(c *scope) any { return &c.s.Files.HiddenStores.Prefix },
+		},
+		{
+			Path: "hidden_stores.suffix", Type: affix(0), In: sessions, Default: `"."`, Example: `".part"`,
+			Doc: "What stands behind the name until then.",
+			at:  func(c *scope) any { return &c.s.Files.HiddenStores.Suffix },
+		},
+		{
+			Path: "delete_aborted_stores", Type: aborted, In: sessions, Default: `"auto"`, Example: "true", Directive: "DeleteAbortedStores",
+			Doc:  "Whether a file goes when its upload fails; \"auto\": with hidden_stores it does.",
+			More: "A file that was there before the upload stays in any case.",
+			at:   func(c *scope) any { return &c.s.Files },
+		},
+		{
+			Path: "fsync", Type: boolean, In: sessions, Default: "false", Example: "true",
+			Doc:  "Whether an upload is on the disk before the answer 226.",
+			More: "It costs a write to the disk for every file.",
+			at:   func(c *scope) any { return &c.s.Files.FSync },
+		},
+		{
+			Path: "allow_chroot_symlinks", Type: boolean, In: anywhere, Default: "false", Example: "true", Directive: "AllowChrootSymlinks",
+			Doc:  "Whether a component of the root may be a symbolic link.",
+			More: "Who can write to a directory above the root could point such a link elsewhere.",
+			at:   func(c *scope) any { return &c.s.AllowRootSymlinks },
+		},
+		{
+			Path: "mode_z", Type: boolean, In: sessions, Default: "false", Example: "true", Directive: "DeflateEngine",
+			Doc: "Whether transfers may be compressed (MODE Z).",
+			at:  func(c *scope) any { return &c.s.Session.ModeZ },
+		},
+		{
+			Path: "create_home.engine", Type: boolean, In: anywhere, Default: "false", Example: "true", Directive: "CreateHome",
+			Doc:  "Whether a home directory that does not exist is made at the login.",
+			More: "It belongs to the user; the directories above it belong to root.",
+			at:   func(c *scope) any { return &c.s.CreateHome.Engine },
+		},
+		{
+			Path: "create_home.mode", Type: octal, In: anywhere, Default: `"0700"`, Example: `"0750"`,
+			Doc: "Mode of the home directory.",
+			at:  func(c *scope) any { return &c.s.CreateHome.Mode },
+		},
+		{
+			Path: "create_home.dir_mode", Type: octal, In: anywhere, Default: `"0711"`, Example: `"0755"`,
+			Doc: "Mode of the directories above it that are made.",
+			at:  func(c *scope) any { return &c.s.CreateHome.DirMode },
+		},
+		{
+			Path: "create_home.skeleton", Type: path(1024, true), In: anywhere, Default: `"none"`, Example: `"/etc/skel"`,
+			Doc: "Directory whose files are copied into it.",
+			at:  func(c *scope) any { return &c.s.CreateHome.Skeleton },
+		},
+		{
+			Path: "digest.engine", Type: boolean, In: sessions, Default: "true", Example: "false", Directive: "DigestEngine",
+			Doc: "Whether HASH, XCRC, XMD5 and their kin are there.",
+			at:  func(c *scope) any { return &c.s.Session.Digest.Engine },
+		},
+		{
+			Path: "digest.max_size", Type: bytes64, In: sessions, Default: `"none"`, Example: `"1GiB"`, Directive: "DigestMaxSize",
+			Doc: "Most bytes of one request.",
+			at:  func(c *scope) any { return &c.s.Session.Digest.Max },
+		},
+		{
+			Path: "digest.default", Type: choice(digests, nil), In: sessions, Default: `"SHA-1"`, Example: `"SHA-256"`, Directive: "DigestDefaultAlgorithm",
+			Doc:  "What HASH computes before OPTS HASH.",
+			More: "Where the list of algorithms lacks it, it is the first of the list.",
+			at:   func(c *scope) any { return &c.s.Session.Digest.Default },
+		},
+		{
+			Path: "digest.algorithms", Type: wordSet(digests, "", nil), In: sessions, Default: `["CRC32", "MD5", "SHA-1", "SHA-256", "SHA-512"]`, Example: `["SHA-256", "SHA-512"]`, Directive: "DigestAlgorithms",
+			Doc: "The algorithms there are.",
+			at:  func(c *scope) any { return &c.s.Session.Digest.Algorithms },
+		},
+		{
+			Path: "display.connect", Type: displayText, In: anywhere, Default: `"none"`, Example: `"/etc/sallyport/welcome.txt"`, Directive: "DisplayConnect",
+			Doc:  "File whose lines come before the greeting (220).",
+			More: "It is read with the configuration, at most 4 KiB; so are the others that are named by an absolute path.",
+			at:   func(c *scope) any { return &c.s.Display.Connect },
+		},
+		{
+			Path: "display.login", Type: displayFile, In: sessions, Default: `"none"`, Example: `"welcome.msg"`, Directive: "DisplayLogin",
+			Doc: "File whose lines come before the answer to a login (230).",
+			at:  func(c *scope) any { return &c.s.Display.Login },
+		},
+		{
+			Path: "display.chdir", Type: displayFile, In: sessions, Default: `"none"`, Example: `".message"`, Directive: "DisplayChdir",
+			Doc: "File whose lines come before the answer to a change of the directory (250).",
+			at:  func(c *scope) any { return &c.s.Display.Chdir },
+		},
+		{
+			Path: "display.chdir_once", Type: boolean, In: sessions, Default: "false", Example: "true",
+			Doc: "Whether they come at the first visit of a directory only, and again when the file has changed.",
+			at:  func(c *scope) any { return &c.s.Session.Display.ChdirOnce },
+		},
+		{
+			Path: "display.quit", Type: displayFile, In: sessions, Default: `"none"`, Example: `"/etc/sallyport/bye.txt"`, Directive: "DisplayQuit",
+			Doc: "File whose lines come before the answer to QUIT (221).",
+			at:  func(c *scope) any { return &c.s.Display.Quit },
+		},
+		{
+			Path: "display.file_transfer", Type: displayFile, In: sessions, Default: `"none"`, Example: `"thanks.txt"`, Directive: "DisplayFileTransfer",
+			Doc: "File whose lines come before the answer to a transfer that is complete (226).",
+			at:  func(c *scope) any { return &c.s.Display.Transfer },
+		},
+		{
+			Path: "umask", Type: umask, In: sessions, Default: `"022"`, Example: `"027 022"`, Directive: "Umask",
 			Doc: "Permissions that new files, and new directories, do not get.",
 			at:  func(c *scope) any { return &c.s.Files },
 		},
 		{
-			Path: "allow_overwrite", Type: boolean, In: anywhere, Default: "false", Example: "true", Directive: "AllowOverwrite",
+			Path: "allow_overwrite", Type: boolean, In: sessions, Default: "false", Example: "true", Directive: "AllowOverwrite",
 			Doc: "Whether uploads and renames may replace a file.",
 			at:  func(c *scope) any { return &c.s.Files.AllowOverwrite },
 		},
 		{
-			Path: "allow_store_restart", Type: boolean, In: anywhere, Default: "false", Example: "true", Directive: "AllowStoreRestart",
+			Path: "allow_store_restart", Type: boolean, In: sessions, Default: "false", Example: "true", Directive: "AllowStoreRestart",
 			Doc: "Whether uploads may be resumed (REST and STOR, APPE to a file that exists).",
 			at:  func(c *scope) any { return &c.s.Files.AllowStoreRestart },
 		},
 		{
-			Path: "allow_retrieve_restart", Type: boolean, In: anywhere, Default: "true", Example: "false", Directive: "AllowRetrieveRestart",
+			Path: "allow_retrieve_restart", Type: boolean, In: sessions, Default: "true", Example: "false", Directive: "AllowRetrieveRestart",
 			Doc: "Whether downloads may be resumed (REST and RETR).",
 			at:  func(c *scope) any { return &c.s.Files.AllowRetrieveRestart },
 		},
 		{
-			Path: "store_unique_prefix", Type: word("the start of a file name", "-_", 64), In: anywhere, Default: `"ftp"`, Example: `"upload-"`, Directive: "StoreUniquePrefix",
+			Path: "store_unique_prefix", Type: word("the start of a file name", "-_", 64), In: sessions, Default: `"ftp"`, Example: `"upload-"`, Directive: "StoreUniquePrefix",
 			Doc: "How the names that STOU makes begin.",
 			at:  func(c *scope) any { return &c.s.Files.StoreUniquePrefix },
 		},
 		{
-			Path: "show_symlinks", Type: boolean, In: anywhere, Default: "true", Example: "false", Directive: "ShowSymlinks",
+			Path: "show_symlinks", Type: boolean, In: sessions, Default: "true", Example: "false", Directive: "ShowSymlinks",
 			Doc: "Whether LIST shows symbolic links as links; else it shows what they point to.",
 			at:  func(c *scope) any { return &c.s.Files.ShowSymlinks },
 		},
 		{
-			Path: "times_gmt", Type: boolean, In: anywhere, Default: "true", Example: "false", Directive: "TimesGMT",
+			Path: "times_gmt", Type: boolean, In: sessions, Default: "true", Example: "false", Directive: "TimesGMT",
 			Doc: "Whether LIST shows times in UTC; else in local time. MDTM and MLSD are always in UTC.",
 			at:  func(c *scope) any { return &c.s.Files.TimesGMT },
 		},
 		{
-			Path: "use_globbing", Type: boolean, In: anywhere, Default: "true", Example: "false", Directive: "UseGlobbing",
+			Path: "use_globbing", Type: boolean, In: sessions, Default: "true", Example: "false", Directive: "UseGlobbing",
 			Doc: "Whether LIST and NLST expand patterns such as *.txt.",
 			at:  func(c *scope) any { return &c.s.Files.UseGlobbing },
 		},
 	}
+}
+
+// digests are the algorithms of HASH and its kin.
+var digests = []string{"CRC32", "MD5", "SHA-1", "SHA-256", "SHA-512"}
+
+// fileBlocks are the blocks about files and what is said about them.
+func fileBlocks() []*Block {
+	return []*Block{
+		{Path: "hidden_stores", In: sessions, Implies: "hidden_stores", Directive: "HiddenStores", Doc: "The names of uploads that are not whole yet. The block switches hidden_stores on."},
+		{Path: "create_home", In: anywhere, Implies: "create_home.engine", Directive: "CreateHome", Doc: "Home directories that are made at the first login. The block switches it on."},
+		{Path: "digest", In: sessions, Doc: "Checksums of files."},
+		{
+			Path: "display", In: sessions, Doc: "Texts for people.",
+			More: "In them %C %E %F %L %R %T %U %V and others are replaced; docs/FTP.md lists the variables. A file that is missing is an error where its path is absolute, else nothing is shown.",
+		},
+		{
+			Path: "default_chdir", Label: "PATH", In: sessions, Section: true, Directive: "DefaultChdir",
+			LabelType: startPath, labelAt: func(c *scope) any { return &c.start.Path },
+			Doc: "The directory a session starts in: the first block that fits.",
+			More: "A path without \"/\" or \"~\" is below the home directory; %u is the user name; \"none\" is the home directory. " +
+				"A directory that cannot be entered is passed over. In a virtual_host the blocks replace those of the top level, in a when they come before them.",
+		},
+	}
+}
+
+func startKeys() []*Key {
+	return pickKeys("default_chdir", "start there", func(c *scope) *policy.Selector { return &c.start.Selector })
 }

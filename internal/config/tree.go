@@ -15,6 +15,7 @@ import (
 // into the grammar.
 type node struct {
 	name     string
+	path     string // of a section, in the table
 	label    string
 	labelled bool
 	section  bool
@@ -36,34 +37,43 @@ func (n *node) put(k *Key, path, lit string) {
 		n.attrs = append(n.attrs, attr{k, name, lit})
 		return
 	}
-	i := slices.IndexFunc(n.blocks, func(b *node) bool { return b.name == name && !b.section })
-	if i < 0 {
-		i = len(n.blocks)
-		n.blocks = append(n.blocks, &node{name: name})
-	}
-	n.blocks[i].put(k, rest, lit)
+	n.plain(name).put(k, rest, lit)
 }
 
 // settings enters the values of c for the keys of a context. keep says which are
 // worth it.
 func (n *node) settings(c *scope, ctx Context, keep func(k *Key, lit string) bool) {
-	const perHost = "max.connections_per_host"
-	for _, k := range grammar().keys {
-		if k.Later != "" || k.In == own || k.In&ctx == 0 || k.Path == perHost+".message" {
+	t, lits := grammar(), map[*Key]string{}
+	for _, k := range t.keys {
+		if k.Later != "" || k.In == own || k.In&ctx == 0 {
 			continue
 		}
-		lit := k.Type.show(k.at(c))
-		if k.Path == perHost { // with a message it is a block
-			m := grammar().byKey[perHost+".message"]
-			if text := m.Type.show(m.at(c)); keep(m, text) {
-				n.put(k, k.Also, lit)
-				n.put(m, m.Path, text)
-				continue
+		if lit := k.Type.show(k.at(c)); lit != "" && keep(k, lit) {
+			lits[k] = lit
+		}
+	}
+	within := func(path string) bool {
+		for k := range lits {
+			if strings.HasPrefix(k.Path, path+".") {
+				return true
 			}
 		}
-		if lit != "" && keep(k, lit) {
-			n.put(k, k.Path, lit)
+		return false
+	}
+	for _, b := range t.blocks {
+		if k := t.byKey[b.Implies]; k != nil && within(b.Path) && lits[k] == "" {
+			lits[k] = k.Type.show(k.at(c))
 		}
+	}
+	for _, k := range t.keys {
+		if lits[k] == "" {
+			continue
+		}
+		path := k.Path
+		if strings.HasPrefix(k.Also, path+".") && within(path) { // a value cannot stand beside a block of its name
+			path = k.Also
+		}
+		n.put(k, path, lits[k])
 	}
 }
 
@@ -78,16 +88,30 @@ func (n *node) own(prefix string, c *scope, keep func(k *Key, lit string) bool) 
 	}
 }
 
-func (n *node) sub(name, label string, labelled bool) *node {
-	b := &node{name: name, label: label, labelled: labelled, section: true}
+// sub enters a section; path is where it stands in the table, and the plain
+// blocks around it come into being.
+func (n *node) sub(path, label string, labelled bool) *node {
+	name := path
+	for {
+		outer, rest, nested := strings.Cut(name, ".")
+		if !nested {
+			break
+		}
+		n, name = n.plain(outer), rest
+	}
+	b := &node{name: name, path: path, label: label, labelled: labelled, section: true}
 	n.blocks = append(n.blocks, b)
 	return b
 }
 
-func (n *node) roots(list []policy.Root, keep func(k *Key, lit string) bool) {
-	for i := range list {
-		n.sub("root", list[i].Path, true).own("root.", &scope{o: &list[i]}, keep)
+// plain returns the plain block of that name, which comes into being.
+func (n *node) plain(name string) *node {
+	i := slices.IndexFunc(n.blocks, func(b *node) bool { return b.name == name && !b.section })
+	if i < 0 {
+		i = len(n.blocks)
+		n.blocks = append(n.blocks, &node{name: name})
 	}
+	return n.blocks[i]
 }
 
 // treeOf turns a policy back into the grammar: parsing what it says gives the
@@ -100,10 +124,10 @@ func treeOf(p *policy.Policy, all bool) *node {
 	}
 	g := p.Global
 	first := &p.Hosts[0]
-	base := first.Base
-	top.settings(&scope{g: &g, s: &base}, Top, keep)
+	base := &scope{g: &g, s: &first.Base, h: first}
+	top.settings(base, Top, keep)
 	for i := range g.Control.Rules {
-		top.control().sub("acl", "", false).own("control.acl.", &scope{r: &g.Control.Rules[i]}, keep)
+		top.sub("control.acl", "", false).own("control.acl.", &scope{r: &g.Control.Rules[i]}, keep)
 	}
 	for i := range p.Listeners {
 		top.sub("listener", p.Listeners[i].Label, true).own("listener.", &scope{l: &p.Listeners[i]}, keep)
@@ -111,49 +135,82 @@ func treeOf(p *policy.Policy, all bool) *node {
 	for i := range p.Classes {
 		top.sub("class", p.Classes[i].Name, true).own("class.", &scope{c: &p.Classes[i]}, keep)
 	}
-	top.roots(base.Roots, keep)
+	for _, l := range listsIn(Top) {
+		l.show(top, []pair{{nil, base}}, false, keep)
+	}
+	top.anonymous(first, keep)
 	top.whens(p, first, first, keep)
 	for i := range p.Hosts[1:] {
 		h := &p.Hosts[1+i]
 		n := top.sub("virtual_host", h.Name, true)
 		n.own("virtual_host.", &scope{h: h}, keep)
-		n.changes(&base, &h.Base, Host, keep)
+		n.changes([]pair{{base, &scope{s: &h.Base, h: h}}}, Host, keep)
+		if len(first.Base.Anonymous) > 0 && len(h.Base.Anonymous) == 0 {
+			n.sub("anonymous", noRoot, true)
+		}
+		n.anonymous(h, keep)
 		n.whens(p, first, h, keep)
 	}
 	return top
 }
 
-// control returns the control block, which the keys of Global made.
-func (n *node) control() *node {
-	for _, b := range n.blocks {
-		if b.name == "control" {
-			return b
+// changes enters what differs in a pair; where several do, their values are the
+// same.
+func (n *node) changes(pairs []pair, ctx Context, keep func(*Key, string) bool) {
+	var differ []pair
+	differing := map[*Key]string{}
+	for _, p := range pairs {
+		if p.from.s == p.to.s {
+			continue
+		}
+		from, to := p.from.filled(), p.to.filled()
+		differ = append(differ, pair{from, to})
+		for _, k := range grammar().keys {
+			if k.Later == "" && k.In != own && k.In&ctx != 0 && differing[k] == "" {
+				if lit := k.Type.show(k.at(to)); lit != k.Type.show(k.at(from)) {
+					differing[k] = lit
+				}
+			}
 		}
 	}
-	b := &node{name: "control"}
-	n.blocks = append(n.blocks, b)
-	return b
-}
-
-// changes enters what to differs in from from.
-func (n *node) changes(from, to *policy.Settings, ctx Context, keep func(*Key, string) bool) {
-	a, b := &scope{g: new(policy.Global), s: from}, &scope{g: new(policy.Global), s: to}
-	n.settings(b, ctx, func(k *Key, lit string) bool { return lit != k.Type.show(k.at(a)) })
-	if !sameRoots(from.Roots, to.Roots) {
-		n.roots(to.Roots, keep)
+	if len(differ) == 0 {
+		return
+	}
+	n.settings(differ[0].to, ctx, func(k *Key, _ string) bool { return differing[k] != "" })
+	for _, l := range listsIn(ctx) {
+		l.show(n, differ, ctx == When, keep)
 	}
 }
 
-func sameRoots(a, b []policy.Root) bool {
-	return rootsText(a) == rootsText(b)
+// filled is c with all the parts that keys of settings look at.
+func (c *scope) filled() *scope {
+	out := *c
+	if out.g == nil || out.h == nil {
+		empty := newScope()
+		if out.g == nil {
+			out.g = empty.g
+		}
+		if out.h == nil {
+			out.h = empty.h
+		}
+	}
+	return &out
 }
 
-func rootsText(list []policy.Root) string {
-	n := new(node)
-	n.roots(list, func(*Key, string) bool { return true })
-	var b strings.Builder
-	n.write(&b, "")
-	return b.String()
+// anonymous enters the anonymous blocks of a host: what they change, for any of
+// its classes.
+func (n *node) anonymous(h *policy.Host, keep func(*Key, string) bool) {
+	for i := range h.Base.Anonymous {
+		a := anonymousOf(&h.Base.Anonymous[i], &h.Base.Auth.Anonymous[i])
+		b := n.sub("anonymous", a.path, true)
+		b.own("anonymous.", &scope{a: a}, keep)
+		pairs := []pair{{&scope{s: &h.Base, h: h}, &scope{s: &h.Base.Anonymous[i].Settings, h: h}}}
+		for j := range h.ByClass {
+			s := &h.ByClass[j].Settings
+			pairs = append(pairs, pair{&scope{s: s, h: h}, &scope{s: &s.Anonymous[i].Settings, h: h}})
+		}
+		b.changes(pairs, Anon, keep)
+	}
 }
 
 // whens enters a `when` block for each class with settings of its own in h.
@@ -168,29 +225,59 @@ func (n *node) whens(p *policy.Policy, first, h *policy.Host, keep func(*Key, st
 		if h != first { // what the when block of the top level does to this host
 			from = merged(h.Base, &first.Base, first.For(c.Name))
 		}
-		w := &node{name: "when", section: true}
+		w := &node{name: "when", path: "when", section: true}
 		w.own("when.", &scope{w: &policy.Selector{Match: "any", Class: []policy.Item{{Name: c.Name}}}}, keep)
 		head := len(w.attrs)
-		w.changes(&from, h.For(c.Name), When, keep)
+		w.changes([]pair{{&scope{s: &from}, &scope{s: h.For(c.Name)}}}, When, keep)
 		if len(w.attrs) > head || len(w.blocks) > 0 {
 			n.blocks = append(n.blocks, w)
 		}
 	}
 }
 
-// merged returns s with the difference of from and to applied.
+// merged returns s with the difference of from and to applied, as the `when`
+// block that tells it would be.
 func merged(s policy.Settings, from, to *policy.Settings) policy.Settings {
 	n := new(node)
-	n.changes(from, to, When, func(*Key, string) bool { return true })
-	c := &scope{g: new(policy.Global), s: &s}
+	n.changes([]pair{{&scope{s: from}, &scope{s: to}}}, When, func(*Key, string) bool { return true })
+	c := (&scope{s: &s}).filled()
 	n.each("", func(path string, a attr) {
 		v := mustValue(a.lit)
 		a.key.Type.read(&v, a.key.at(c), func(problem) {})
 	})
-	if !sameRoots(from.Roots, to.Roots) {
-		s.Roots = reachable(append(slices.Clone(to.Roots), s.Roots...))
+	w := &section{ctx: When}
+	for _, b := range allSections(n) {
+		w.kids = append(w.kids, b.asSection())
+	}
+	if v := n.value("timeout.session"); v != nil {
+		w.sets = append(w.sets, setting{grammar().byKey["timeout.session"], *v})
+	}
+	for _, l := range listsIn(When) {
+		l.join(c, w, true)
+		l.settle(c)
 	}
 	return s
+}
+
+// asSection turns the node of a section with keys of its own alone into what the
+// parser would make of it.
+func (n *node) asSection() *section {
+	s := &section{block: grammar().byBlock[n.path], ctx: own, label: n.label}
+	for _, a := range n.attrs {
+		s.sets = append(s.sets, setting{a.key, mustValue(a.lit)})
+	}
+	return s
+}
+
+// value returns the value that a key has in n, nil where it has none.
+func (n *node) value(path string) (v *value) {
+	n.each("", func(p string, a attr) {
+		if p == path {
+			x := mustValue(a.lit)
+			v = &x
+		}
+	})
+	return v
 }
 
 // each calls f for the keys of n and its plain blocks.

@@ -59,7 +59,7 @@ var passivePorts = &Type{
 
 // shownAddress is the address in 227; "local" is the control connection's.
 var shownAddress = &Type{
-	Name: "address", Form: `an IP address in quotes, or "local"`,
+	Name: "address", Form: `an IP address or a host name in quotes, or "local"`,
 	read: func(v *value, dst any, report func(problem)) {
 		s, ok := v.text()
 		if s == "local" {
@@ -74,10 +74,10 @@ var shownAddress = &Type{
 			report(problem{what: "is no address a client could connect to"})
 		case err == nil:
 			*dst.(*string) = a.Unmap().String()
-		case isHostName(s):
-			report(problem{what: quote(s), later: laterNames, right: shownForm})
+		case isHostName(s) && isDomain(strings.TrimSuffix(s, ".")):
+			*dst.(*string) = strings.ToLower(strings.TrimSuffix(s, "."))
 		default:
-			report(problem{what: "is no address"})
+			report(problem{what: "is neither an address nor a host name"})
 		}
 	},
 	show: func(src any) string {
@@ -87,8 +87,6 @@ var shownAddress = &Type{
 		return `"local"`
 	},
 }
-
-const shownForm = `now: an IP address in quotes, or "local"`
 
 // isHostName says whether s could be a DNS name.
 func isHostName(s string) bool {
@@ -162,34 +160,42 @@ var localAddresses = &Type{
 	show: func(src any) string { return quoteList(*src.(*[]string)) },
 }
 
-// clientAddresses is an address selector's list.
-var clientAddresses = &Type{
-	Name: "list of addresses", Form: `a list of addresses, networks or "all", each perhaps with "!": ["10.0.0.0/8", "!10.9.9.9"]`,
-	read: func(v *value, dst any, report func(problem)) {
-		var out []policy.AddressItem
-		each(v, report, func(i *value, s string) {
-			rest, not := strings.CutPrefix(s, "!")
-			prefix, p := prefixOf(rest)
-			if p != nil {
-				p.at = i
-				report(*p)
+// clientAddresses is an address selector's list, someClients one that may be
+// empty.
+var (
+	clientAddresses = addressItems(false)
+	someClients     = addressItems(true)
+)
+
+func addressItems(empty bool) *Type {
+	return &Type{
+		Name: "list of addresses", Form: `a list of addresses, networks or "all", each perhaps with "!": ["10.0.0.0/8", "!10.9.9.9"]`,
+		read: func(v *value, dst any, report func(problem)) {
+			var out []policy.AddressItem
+			each(v, report, func(i *value, s string) {
+				rest, not := strings.CutPrefix(s, "!")
+				prefix, p := prefixOf(rest)
+				if p != nil {
+					p.at = i
+					report(*p)
+				}
+				if prefix != "" {
+					out = append(out, policy.AddressItem{Not: not, Prefix: prefix})
+				}
+			})
+			if v.list && len(v.items) == 0 && !empty {
+				report(problem{what: "is empty"})
 			}
-			if prefix != "" {
-				out = append(out, policy.AddressItem{Not: not, Prefix: prefix})
+			*dst.(*[]policy.AddressItem) = out
+		},
+		show: func(src any) string {
+			var s []string
+			for _, i := range *src.(*[]policy.AddressItem) {
+				s = append(s, bang(i.Not, i.Prefix))
 			}
-		})
-		if v.list && len(v.items) == 0 {
-			report(problem{what: "is empty"})
-		}
-		*dst.(*[]policy.AddressItem) = out
-	},
-	show: func(src any) string {
-		var s []string
-		for _, i := range *src.(*[]policy.AddressItem) {
-			s = append(s, bang(i.Not, i.Prefix))
-		}
-		return quoteList(s)
-	},
+			return quoteList(s)
+		},
+	}
 }
 
 func bang(not bool, s string) string {

@@ -29,7 +29,7 @@ func picks(w *section, class string) bool {
 // validate checks what no single value can show: names that must be unique,
 // that must exist, values that must agree.
 func (p *parser) validate(top *section, pol *policy.Policy) {
-	v := &validator{parser: p, top: top, labels: map[string]map[string]string{}, hosts: map[string]string{}, sockets: map[string]string{}}
+	v := &validator{parser: p, top: top, labels: map[string]map[string]string{}, hosts: map[string][]claim{}, sockets: map[string]string{}}
 	for _, c := range pol.Classes {
 		v.classes = append(v.classes, c.Name)
 	}
@@ -39,6 +39,7 @@ func (p *parser) validate(top *section, pol *policy.Policy) {
 	if n := len(pol.Global.Control.Socket); n > 107 {
 		v.at(top, "run_dir", Diagnostic{Problem: fmt.Sprintf("makes the path of the control socket %d bytes long", n), Right: "at most 107 bytes are possible"})
 	}
+	v.names(top, "names", claim{host: defaultHost, named: top.set("names") != nil}, nil)
 	v.section(top)
 }
 
@@ -47,7 +48,7 @@ type validator struct {
 	top     *section
 	classes []string
 	labels  map[string]map[string]string // block -> label -> where
-	hosts   map[string]string            // address -> virtual host
+	hosts   map[string][]claim           // address, and name at an address -> virtual hosts
 	sockets map[string]string            // address -> listener
 }
 
@@ -64,6 +65,7 @@ func (v *validator) at(s *section, key string, d Diagnostic) {
 func where(rng hcl.Range) string { return fmt.Sprintf("on line %d", rng.Start.Line) }
 
 func (v *validator) section(s *section) {
+	seen := map[string]string{}
 	for _, k := range s.kids {
 		switch k.block.Path {
 		case "listener":
@@ -77,17 +79,54 @@ func (v *validator) section(s *section) {
 			v.when(k)
 		case "root":
 			v.root(k)
+		case "anonymous":
+			v.anonymous(k)
+		case "log.format":
+			if !k.bad && k.label == "default" {
+				v.add(k.lrng, Diagnostic{Key: "log.format", Value: k.label, Problem: "\"default\" is there already", Right: "choose another name"})
+			}
+		case "log.extended":
+			v.format(k)
 		case "control.acl":
 			if !k.bad && k.set("control.acl.user") == nil && k.set("control.acl.group") == nil {
 				v.add(k.rng, Diagnostic{Severity: Warning, Key: "acl", Problem: "names neither user nor group: the actions are for root alone"})
 			}
+		default:
+			if v.t.byKey[k.block.Path+".match"] != nil {
+				v.selector(k, k.block.Path)
+			}
 		}
+		v.once(k, seen)
 		v.section(k)
 	}
 	v.roots(s)
+	v.unreached(s)
+	v.display(s)
 	if s.set("auth.file.groups") != nil && s.set("auth.file.users") == nil && s == v.top {
 		v.at(s, "auth.file.groups", Diagnostic{Severity: Warning, Problem: "is of no use without auth.file.users"})
 	}
+}
+
+// once reports a block by name that stands in its section twice.
+func (v *validator) once(k *section, seen map[string]string) {
+	keyed := k.block.Path == "log.format"
+	for _, l := range lists() {
+		if l.blockPath() == k.block.Path {
+			keyed = l.keyed()
+		}
+	}
+	if !keyed || k.bad {
+		return
+	}
+	c := newScope()
+	label := labelValue(k.label)
+	k.block.LabelType.read(&label, k.block.labelAt(c), func(problem) {})
+	id := k.block.Path + " " + k.block.LabelType.show(k.block.labelAt(c))
+	if first := seen[id]; first != "" {
+		v.add(k.lrng, Diagnostic{Key: k.block.name(), Value: k.label, Problem: quote(k.label) + " occurs twice", Right: "the first is " + first})
+		return
+	}
+	seen[id] = where(k.lrng)
 }
 
 // label checks a section's name and, where it must be, that it is the only one.
@@ -153,26 +192,71 @@ func onlyNegated(v *value) bool {
 	})
 }
 
+// claim is a host's claim to an address, or to a name at an address.
+type claim struct {
+	host  string
+	named bool
+}
+
 func (v *validator) virtualHost(s *section) {
 	v.label(s, "a virtual host", 100, true)
 	if s.label == defaultHost {
 		v.add(s.lrng, Diagnostic{Key: "virtual_host", Value: s.label, Problem: "\"default\" is the name of the top level", Right: "choose another name"})
 	}
-	val := s.set("virtual_host.address")
-	if val == nil {
+	val, names := s.set("virtual_host.address"), s.set("virtual_host.names")
+	if val == nil && (names == nil || len(names.items) == 0) {
 		if !s.bad {
-			v.add(s.rng, Diagnostic{Key: "virtual_host.address", Problem: "is missing: nothing would choose this host", Right: `write address = ["192.0.2.21"]`})
+			v.add(s.rng, Diagnostic{Key: "virtual_host.address", Problem: "is missing, and so is names: nothing would choose this host", Right: `write address = ["192.0.2.21"], or names = ["files.example.org"]`})
 		}
 		return
 	}
+	c := claim{host: s.label, named: names != nil && len(names.items) > 0}
 	var h policy.Host
-	localAddresses.read(val, &h.Address, func(problem) {})
+	if val != nil {
+		localAddresses.read(val, &h.Address, func(problem) {})
+	}
 	for i, a := range h.Address {
-		if first := v.hosts[a]; first != "" {
-			v.add(val.items[min(i, len(val.items)-1)].rng, Diagnostic{Key: "virtual_host.address", Value: a, Problem: quote(a) + " belongs to a virtual host already", Right: "the first is virtual_host " + quote(first)})
+		if had := v.hosts[a]; len(had) > 0 && !c.named {
+			v.add(val.items[min(i, len(val.items)-1)].rng, Diagnostic{
+				Key: "virtual_host.address", Value: a, Problem: quote(a) + " belongs to a virtual host already",
+				Right: "the first is virtual_host " + quote(had[0].host) + "; another one at this address needs names",
+			})
 			continue
 		}
-		v.hosts[a] = s.label
+		v.hosts[a] = append(v.hosts[a], c)
+	}
+	v.names(s, "virtual_host.names", c, h.Address)
+}
+
+// names checks that no two hosts have the same name at one address.
+func (v *validator) names(s *section, key string, c claim, at []string) {
+	val := s.set(key)
+	if val == nil {
+		return
+	}
+	var names []string
+	hostNames.read(val, &names, func(problem) {})
+	if len(at) == 0 {
+		at = []string{""}
+	}
+	for i, n := range names {
+		for _, a := range at {
+			id := n + " " + a
+			if had := v.hosts[id]; len(had) > 0 {
+				where := ""
+				if a != "" {
+					where = " at " + a
+				}
+				item := &val.items[min(i, len(val.items)-1)]
+				whose := "virtual_host " + quote(had[0].host)
+				if had[0].host == defaultHost {
+					whose = "the top level"
+				}
+				v.add(item.rng, Diagnostic{Key: key, Value: n, Problem: quote(n) + where + " is the name of a host already", Right: "the first is " + whose})
+				continue
+			}
+			v.hosts[id] = append(v.hosts[id], c)
+		}
 	}
 }
 

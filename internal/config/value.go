@@ -23,6 +23,7 @@ type problem struct {
 	near  string // what was probably meant
 	later string // the feature the value belongs to
 	warn  bool
+	hide  bool // the value is a secret
 }
 
 // literal evaluates an expression that is a literal or a list of them. The

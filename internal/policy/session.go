@@ -65,6 +65,17 @@ type DisplayFile struct {
 	Path string
 }
 
+// DisplayFiles are the display files as the configuration names them: absolute
+// paths, whose text master has put into the view of the session, or names
+// relative to the working directory; "" for none.
+type DisplayFiles struct {
+	Connect  string
+	Login    string
+	Chdir    string
+	Quit     string
+	Transfer string
+}
+
 // Classes of commands for extended logs (docs/LOGGING.md).
 const (
 	LogAuth uint32 = 1 << iota

@@ -23,8 +23,11 @@ control {
     user    = ["root"]
   }
 }
+names = ["ftp.example.org", "*.ftp.example.org"]
 listener "ftp" {
   protocol = "ftp"
+  tls      = "implicit"
+  proxy    = ["192.0.2.7", "10.0.0.0/24"]
   address  = ["127.0.0.1:2121", "[::1]:2121"]
 }
 listener "extra" { address = ["192.0.2.1:0", "[::ffff:192.0.2.2]:21"] }
@@ -45,9 +48,126 @@ store_unique_prefix    = "upload-"
 show_symlinks          = false
 times_gmt              = false
 use_globbing           = false
+hidden_stores {
+  prefix = ".part-"
+  suffix = ".tmp"
+}
+delete_aborted_stores = true
+fsync                 = true
+allow_chroot_symlinks = true
+mode_z                = true
+auth_alias_only       = true
 passive {
-  ports   = "49152-51151"
-  address = "203.0.113.5"
+  ports         = "49152-51151"
+  address       = "FTP.example.org."
+  local         = ["10.0.0.0/8", "!10.9.9.9"]
+  extended_only = true
+}
+create_home {
+  mode     = "0750"
+  dir_mode = "755"
+  skeleton = "/etc/skel"
+}
+digest {
+  engine     = false
+  max_size   = "1GiB"
+  default    = "SHA-256"
+  algorithms = ["SHA-512", "SHA-256"]
+}
+display {
+  connect       = "/etc/sallyport/welcome.txt"
+  login         = "welcome.msg"
+  chdir         = ".message"
+  chdir_once    = true
+  quit          = "/etc/sallyport/bye.txt"
+  file_transfer = "thanks.txt"
+}
+tls {
+  required            = "ctrl+!data"
+  data_reuse          = "prefer"
+  protocols           = ["1.3"]
+  ciphers             = ["TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"]
+  curves              = ["X25519", "CurveP256"]
+  timeout_handshake   = "15s"
+  allow_ccc           = true
+  auth_ssl            = true
+  strict_eof          = true
+  reject_unknown_name = true
+  ignore_sni          = true
+  certificate {
+    file   = "/etc/ssl/a.pem"
+    key    = "/etc/ssl/a.key"
+    staple = "/etc/ssl/a.ocsp"
+  }
+  certificate {
+    file = "/etc/ssl/b.pem"
+    key  = "/etc/ssl/b.pem"
+  }
+  client {
+    verify = "require"
+    ca     = ["/etc/ssl/ca.pem"]
+    crl    = ["/etc/ssl/crl.pem"]
+    depth  = 2
+    user   = "map"
+    map "AA:BBccddeeff00112233445566778899aabbccddeeff00112233445566778899" { user = "alice" }
+  }
+}
+delay {
+  engine = false
+  policy = "median"
+  table  = "none"
+  cap    = "1s500ms"
+  on_event "FailedLogin" { delay = "1s-2s" }
+  on_event "Connect" { delay = "300ms" }
+}
+alias "bob" { user = "alice" }
+alias "*" { user = "guest" }
+user_password "alice" { hash = "$2b$12$abcdefghijklmnopqrstuv" }
+default_chdir "incoming/%u" { group = ["up"] }
+default_chdir "~/x" { class = ["*"] }
+transfer_rate "STOR, appe" {
+  rate = "10KiB/s"
+  free = "1MiB"
+  user = ["slow"]
+}
+transfer_rate "RETR" { rate = "1MiB/s" }
+log {
+  transfer = "/var/log/sallyport/xferlog"
+  format "short" { text = "%a %u %r %s" }
+  extended "/var/log/sallyport/ext.log" {
+    commands = ["ALL", "!SEC", "exit", "!NOOP", "SITE_CHMOD"]
+    format   = "%a [%%{iso8601}]"
+  }
+  extended "syslog:notice" {
+    commands = ["AUTH"]
+    format   = "short"
+  }
+}
+anonymous "/srv/ftp" {
+  user                = "ftp"
+  group               = "nogroup"
+  aliases             = ["anonymous", "*"]
+  reject_passwords    = "!@"
+  user_dir_root       = true
+  require_valid_shell = true
+  umask               = "077"
+  hidden_stores       = false
+  max {
+    clients = 20
+    store_file_size "1MiB" {}
+  }
+  timeout { session = "2h" }
+  tls { required = "off" }
+  log {
+    extended "syslog:notice" { commands = [] }
+  }
+}
+anonymous "~/guests" {
+  user             = "guest"
+  aliases          = ["visitor"]
+  alias_only       = true
+  require_password = true
+  using_alias      = true
 }
 auth {
   order                 = ["pam", "unix", "file*"]
@@ -74,15 +194,36 @@ max {
   unauthenticated_per_address = 20
   unauthenticated_per_prefix  = 30
   login_attempts              = 5
+  command_rate                = "20/1s"
   connections_per_host {
     count   = 10
     message = "No more than %m, please"
   }
+  clients           = 100
+  clients_per_host  = 5
+  clients_per_class = 50
+  clients_per_user {
+    count   = 3
+    message = "%m is enough"
+  }
+  hosts_per_user = 2
+  transfers_per_host "RETR,STOR" { count = 4 }
+  transfers_per_user "STOU,APPE" {
+    count   = 1
+    message = "one"
+  }
+  store_file_size "20GiB" { group = ["video"] }
+  store_file_size "2GiB" {}
+  retrieve_file_size "1GiB" { user = ["*", "!alice"] }
 }
 timeout {
   login   = "1m"
   idle    = "none"
   stalled = "5m"
+  no_transfer = "30m"
+  session     = "8h"
+  session "1h" { group = ["guests"] }
+  linger      = "none"
 }
 root "/srv/%u" {
   user  = ["^a"]
