@@ -223,3 +223,17 @@ func want(t testing.TB, what string, err error, w any) {
 		t.Errorf("%s: %v, want %v", what, err, w)
 	}
 }
+
+// serverOf is a server without a channel.
+func serverOf(t testing.TB, dir string, rules policy.Files) *Server {
+	t.Helper()
+	p, err := Start{Root: dir, Home: dir, Links: true}.Enter()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(p.Root, rules, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
