@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/policy"
 	"sallyport/internal/vfs"
 	"sallyport/ipc"
 )
@@ -307,4 +308,93 @@ func TestDeepPaths(t *testing.T) {
 	name := strings.Repeat("f", vfs.MaxPath-len(parent)-1)
 	want(t, "rename up", c.Rename(p, "/short/f"), nil)
 	want(t, "and down", c.Rename("/short/f", parent+"/"+name), nil)
+}
+
+// The same racer against what changes facts, makes links and trees, copies and
+// settles uploads: whatever they find under a name, it is inside.
+func TestRacingLinksUnderChanges(t *testing.T) {
+	dir, secret := jail(t)
+	outside := strings.TrimSuffix(secret, "/secret")
+	mkdir(t, outside+"/out/d")
+	write(t, outside+"/out/f", "outside")
+	mkdir(t, dir+"/b/d")
+	symlink(t, "../out", dir+"/l1")
+	symlink(t, outside+"/out", dir+"/l2")
+	symlink(t, "../../out/f", dir+"/b/link")
+	chmod(t, outside+"/out/f", 0o600)
+	before := factsOf(t, outside+"/out/f")
+	r := permissive()
+	r.HiddenStores = policy.HiddenStores{Engine: true, Prefix: ".in.", Suffix: "."}
+	c := serveWith(t, dir, r, func(s *Server) { s.ids.groups = append(s.ids.groups, 7000) })
+	root, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(root)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			_ = unix.Renameat2(root, "b", root, []string{"l1", "l2"}[i%2], unix.RENAME_EXCHANGE)
+			_ = unix.Renameat2(root, "b/d", root, "b/link", unix.RENAME_EXCHANGE)
+			_ = unix.Renameat2(root, "l1/d", root, "l1/link", unix.RENAME_EXCHANGE)
+		}
+	})
+	deadline := time.Now().Add(time.Second)
+	done := map[string]int{}
+	count := func(what string, err error) {
+		if err == nil {
+			done[what]++
+		}
+	}
+	for i := 0; time.Now().Before(deadline); i++ {
+		top := []string{"/b", "/l1", "/l2"}[i%3]
+		if o, err := c.OpenWrite(top+"/f", ipc.WriteStore, 0); err == nil {
+			if _, err := unix.Write(o.FD, []byte("inside")); err != nil {
+				t.Fatal(err)
+			}
+			unix.Close(o.FD)
+			count("finish", c.Finish(top+"/f", o.Upload, i%7 != 0))
+		}
+		count("chmod", c.SetMode(top+"/f", 0o777, ""))
+		count("chmod", c.SetMode(top+"/link", 0o777, ""))
+		count("chgrp", c.SetGroup(top+"/f", "7000"))
+		count("utime", c.SetModified(top+"/f", 1))
+		count("link", c.Symlink("f", top+"/s"))
+		count("tree", c.MakeTree(top+"/x/y"))
+		count("copy", c.Copy(top+"/f", top+"/copy"))
+		count("rmtree", c.RemoveTree(top+"/x"))
+		count("rmtree", c.RemoveTree(top+"/link"))
+		_ = c.RemoveTree(top + "/d")
+		_ = c.Remove(top + "/s")
+		_ = c.Mkdir(top + "/d")
+	}
+	close(stop)
+	wg.Wait()
+	for _, what := range []string{"finish", "chmod", "utime", "link", "tree", "copy", "rmtree"} {
+		if done[what] == 0 {
+			t.Errorf("%s never succeeded: the race proves nothing", what)
+		}
+	}
+	if got := listDir(t, outside+"/out"); got != "d f" || content(t, outside+"/out/f") != "outside" {
+		t.Errorf("outside: %q, %q", got, content(t, outside+"/out/f"))
+	}
+	if after := factsOf(t, outside+"/out/f"); after != before {
+		t.Errorf("outside: %+v, was %+v", after, before)
+	}
+}
+
+// factsOf is what may be changed of a file without opening it.
+func factsOf(t *testing.T, path string) [4]int64 {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	return [4]int64{int64(st.Mode), int64(st.Uid), int64(st.Gid), st.Mtim.Sec}
 }

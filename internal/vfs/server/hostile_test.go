@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
+	"sallyport/internal/policy"
 	"sallyport/ipc"
 )
 
@@ -38,6 +39,33 @@ func drive(t interface{ Fatalf(string, ...any) }, s *Server, req any) {
 		checkOpened(t, s.openRead(&r))
 	case ipc.OpenWrite:
 		checkOpened(t, s.openWrite(&r))
+	case ipc.SetMode:
+		a := s.setMode(&r)
+		checkReply(t, a.Errno, a.Denied)
+	case ipc.SetGroup:
+		a := s.setGroup(&r)
+		checkReply(t, a.Errno, a.Denied)
+	case ipc.SetTimes:
+		a := s.setTimes(&r)
+		checkReply(t, a.Errno, a.Denied)
+	case ipc.Symlink:
+		a := s.symlink(&r)
+		checkReply(t, a.Errno, a.Denied)
+	case ipc.MakeTree:
+		a := pathReply(r.Path, s.makeTree)
+		checkReply(t, a.Errno, a.Denied)
+	case ipc.RemoveTree:
+		a := pathReply(r.Path, s.removeTree)
+		checkReply(t, a.Errno, a.Denied)
+	case ipc.Copy:
+		a := s.copyFile(&r)
+		checkReply(t, a.Errno, a.Denied)
+	case ipc.Space:
+		a := s.space(&r)
+		checkReply(t, a.Errno, a.Denied)
+	case ipc.Finish:
+		a := s.finish(&r)
+		checkReply(t, a.Errno, a.Denied)
 	case ipc.List:
 		checkBatch(t, s.list(&r))
 	case ipc.ListNext:
@@ -90,10 +118,13 @@ func small(t testing.TB) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(p.Root, permissive(), someNames)
+	r := permissive()
+	r.HiddenStores = policy.HiddenStores{Prefix: ".in.", Suffix: "."} // TestAnyRequests switches it on
+	s, err := New(p.Root, r, someNames)
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Groups(someGroups)
 	t.Cleanup(s.Close)
 	return s
 }
@@ -110,7 +141,30 @@ func TestAnyRequestsGetSoundAnswers(t *testing.T) {
 			"stat": func(t *rapid.T) { drive(t, s, ipc.Stat{Path: paths.Draw(t, "p"), Follow: rapid.Bool().Draw(t, "f")}) },
 			"cwd":  func(t *rapid.T) { drive(t, s, ipc.ChangeDir{Path: paths.Draw(t, "p")}) },
 			"read": func(t *rapid.T) {
-				drive(t, s, ipc.OpenRead{Path: paths.Draw(t, "p"), Offset: rapid.Int64().Draw(t, "o")})
+				drive(t, s, ipc.OpenRead{Path: paths.Draw(t, "p"), Offset: rapid.Int64().Draw(t, "o"), Digest: rapid.Bool().Draw(t, "d")})
+			},
+			"chmod": func(t *rapid.T) {
+				drive(t, s, ipc.SetMode{Path: paths.Draw(t, "p"), Mode: rapid.Uint32().Draw(t, "m"), Symbolic: rapid.StringMatching(`([ugoa+=rwxXst,-]{0,8})?`).Draw(t, "s")})
+			},
+			"chgrp": func(t *rapid.T) {
+				drive(t, s, ipc.SetGroup{Path: paths.Draw(t, "p"), Group: rapid.StringMatching(`[0-9]{0,11}|[a-z]{0,3}`).Draw(t, "g")})
+			},
+			"utime": func(t *rapid.T) {
+				drive(t, s, ipc.SetTimes{Path: paths.Draw(t, "p"), Mtime: rapid.Int64().Draw(t, "m"), Atime: rapid.Int64().Draw(t, "a"), KeepAtime: rapid.Bool().Draw(t, "k")})
+			},
+			"link": func(t *rapid.T) {
+				drive(t, s, ipc.Symlink{Target: paths.Draw(t, "t"), Path: paths.Draw(t, "p")})
+			},
+			"tree":   func(t *rapid.T) { drive(t, s, ipc.MakeTree{Path: paths.Draw(t, "p")}) },
+			"rmtree": func(t *rapid.T) { drive(t, s, ipc.RemoveTree{Path: paths.Draw(t, "p")}) },
+			"copy":   func(t *rapid.T) { drive(t, s, ipc.Copy{From: paths.Draw(t, "p"), To: paths.Draw(t, "q")}) },
+			"space":  func(t *rapid.T) { drive(t, s, ipc.Space{Path: paths.Draw(t, "p")}) },
+			"finish": func(t *rapid.T) {
+				drive(t, s, ipc.Finish{Upload: rapid.Uint32Range(0, s.lastUpload+1).Draw(t, "u"), Whole: rapid.Bool().Draw(t, "w")})
+			},
+			"rules": func(t *rapid.T) { // another configuration, in the middle
+				s.rules.DeleteAborted, s.rules.AllowOverwrite = rapid.Bool().Draw(t, "d"), rapid.Bool().Draw(t, "o")
+				s.hidden.on, s.maxStore, s.maxRetrieve = rapid.Bool().Draw(t, "h"), rapid.Int64Range(0, 9).Draw(t, "m"), rapid.Int64Range(0, 9).Draw(t, "r")
 			},
 			"mkdir":  func(t *rapid.T) { drive(t, s, ipc.Mkdir{Path: paths.Draw(t, "p")}) },
 			"rmdir":  func(t *rapid.T) { drive(t, s, ipc.Rmdir{Path: paths.Draw(t, "p")}) },
@@ -129,6 +183,8 @@ func TestAnyRequestsGetSoundAnswers(t *testing.T) {
 			"close": func(t *rapid.T) { drive(t, s, ipc.ListClose{}) },
 		})
 		s.endListing()
+		s.endCopy()
+		s.abort()
 	})
 	if after := openFiles(t); after != before {
 		t.Errorf("%d descriptors before, %d after", before, after)
@@ -172,7 +228,11 @@ func FuzzList(f *testing.F) {
 // FuzzMessages sends raw datagrams over the channel: the server answers or ends
 // the session, and lives.
 func FuzzMessages(f *testing.F) {
-	for _, m := range []any{ipc.Stat{Path: "/f"}, ipc.List{Path: "/"}, ipc.OpenWrite{Path: "/x", How: 3}, ipc.Rename{From: "/f", To: "/g"}, ipc.ListNext{}} {
+	for _, m := range []any{ipc.Stat{Path: "/f"}, ipc.List{Path: "/"}, ipc.OpenWrite{Path: "/x", How: 3}, ipc.Rename{From: "/f", To: "/g"}, ipc.ListNext{},
+		ipc.SetMode{Path: "/f", Symbolic: "u+x"}, ipc.SetGroup{Path: "/f", Group: "0"}, ipc.SetTimes{Path: "/f"}, ipc.Symlink{Target: "f", Path: "/s"},
+		ipc.MakeTree{Path: "/m/n"}, ipc.RemoveTree{Path: "/d"}, ipc.Copy{From: "/f", To: "/c"}, ipc.Space{Path: "/"}, ipc.Finish{Upload: 1, Whole: true},
+		ipc.OpenRead{Path: "/f", Digest: true},
+	} {
 		b, err := ipc.SessionFiles.Encode(m)
 		if err != nil {
 			f.Fatal(err)
@@ -208,6 +268,8 @@ func FuzzMessages(f *testing.F) {
 		unix.Close(a)
 		<-done
 		s.endListing()
+		s.endCopy()
+		s.abort()
 	})
 }
 
