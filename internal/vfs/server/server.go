@@ -30,6 +30,7 @@ type Server struct {
 	maxRetrieve int64 // bytes of a file that may be fetched; 0: no limit
 
 	sortedRun int // see list.go
+	removeRun int // see tree.go
 }
 
 // New returns a server of the tree beneath root, an O_PATH descriptor of a
@@ -51,7 +52,7 @@ func New(root int, rules policy.Files, lookup Lookup) (*Server, error) {
 	if !h.sound() {
 		return nil, fmt.Errorf("hidden_stores: prefix %q and suffix %q make no names of their own in the same directory", h.prefix, h.suffix)
 	}
-	return &Server{tree: t, rules: rules, ids: ids, names: newNames(lookup), hidden: h, sortedRun: sortedRun}, nil
+	return &Server{tree: t, rules: rules, ids: ids, names: newNames(lookup), hidden: h, sortedRun: sortedRun, removeRun: removeRun}, nil
 }
 
 // Limit bounds the sizes of files, in bytes, 0 for no limit: what a file may grow

@@ -52,7 +52,7 @@ func (s *Server) makeTree(clean string) error {
 // Limits of one call of removeTree; EAGAIN beyond the first two, ELOOP beyond
 // the third.
 const (
-	removeCount = 20_000
+	removeRun   = 20_000 // names
 	removeTime  = 250 * time.Millisecond
 	removeDepth = 1024 // levels, a descriptor each
 )
@@ -70,7 +70,7 @@ type level struct {
 // are removed and not followed, mount points refused.
 type remover struct {
 	levels []level
-	count  int
+	left   int // names that this call may still remove
 	end    time.Time
 	buf    []byte
 	run    []entry
@@ -93,7 +93,7 @@ func (s *Server) removeTree(clean string) error {
 	} else if !isDir(&st) {
 		return unix.ENOTDIR
 	}
-	w := &remover{end: time.Now().Add(removeTime), buf: make([]byte, direntBuffer)}
+	w := &remover{left: s.removeRun, end: time.Now().Add(removeTime), buf: make([]byte, direntBuffer)}
 	defer w.close()
 	if err := w.descend(dir, name); err != nil {
 		return err
@@ -189,11 +189,11 @@ func (w *remover) unlink(l *level, name string, flags int) error {
 	return w.unlinkAt(l.fd, name, flags)
 }
 
-// unlinkAt removes a name and counts it. One that has become a directory, or no
+// unlinkAt removes a name within what is left. One that has become a directory, or no
 // longer is one, is left for the next call.
 func (w *remover) unlinkAt(dir int, name string, flags int) error {
-	w.count++
-	if w.count > removeCount || w.count%64 == 0 && time.Now().After(w.end) {
+	w.left--
+	if w.left < 0 || w.left%64 == 0 && time.Now().After(w.end) {
 		return unix.EAGAIN
 	}
 	err := unix.Unlinkat(dir, name, flags)
