@@ -262,8 +262,8 @@ func (c *compiler) finish(s *policy.Settings, h *policy.Host) {
 	v.CountTransfers = len(s.Max.TransfersPerHost)+len(s.Max.TransfersPerUser) > 0
 	v.FSync, f.AllowRootSymlinks = f.FSync, s.AllowRootSymlinks
 	v.TLS.Client = h.TLS.Client.Verify
-	if d := &v.Digest; !slices.Contains(d.Algorithms, d.Default) {
-		d.Default = d.Algorithms[0]
+	if v.Digest.Default = s.DigestDefault; !slices.Contains(v.Digest.Algorithms, s.DigestDefault) {
+		v.Digest.Default = v.Digest.Algorithms[0]
 	}
 	f.DigestMax = v.Digest.Max
 	v.Display.Connect = c.texts[s.Display.Connect]

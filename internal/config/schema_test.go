@@ -180,7 +180,7 @@ func TestViewsHoldNoSecretTheirReaderDoesNotUse(t *testing.T) {
 
 // TestActionsAreThoseOfTheControlSocket keeps the two lists one.
 func TestActionsAreThoseOfTheControlSocket(t *testing.T) {
-	want := append([]string{"all"}, control.Actions()...)
+	want := append(append([]string{"all"}, control.Actions()...), "delay")
 	got := slices.Clone(actions)
 	slices.Sort(want)
 	slices.Sort(got)

@@ -3,6 +3,8 @@ package config
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,7 +60,14 @@ func genFile(t *rapid.T) string {
 	genWhens(t, top, classes)
 	for i, h := range []string{"one", "two"}[:rapid.IntRange(0, 2).Draw(t, "hosts")] {
 		b := top.sub("virtual_host", h, true)
-		b.attrs = append(b.attrs, attr{nil, "address", []string{`["192.0.2.1"]`, `["192.0.2.2:21", "2001:db8::2"]`}[i]})
+		if a := rapid.IntRange(0, 2).Draw(t, "address or names"); a > 0 {
+			b.attrs = append(b.attrs, attr{nil, "address", []string{`["192.0.2.1"]`, `["192.0.2.2:21", "2001:db8::2"]`}[i]})
+			if a > 1 {
+				b.attrs = append(b.attrs, attr{nil, "names", `["a.example.net"]`})
+			}
+		} else {
+			b.attrs = append(b.attrs, attr{nil, "names", fmt.Sprintf(`["h%d.example.net", "*.h%[1]d.example.net"]`, i)})
+		}
 		genSettings(t, b, Host, classes)
 		genWhens(t, b, classes)
 	}
@@ -80,42 +89,113 @@ func genSettings(t *rapid.T, n *node, ctx Context, classes []string) {
 			lits = append(lits, quote(rapid.StringMatching(`[ -~äß]{0,8}[$%]{0,2}[{}]?[ -~]{0,4}`).Draw(t, "text")))
 		}
 		path := k.Path
-		if k.Path == "max.connections_per_host" && rapid.Bool().Draw(t, "as block") {
+		if strings.HasPrefix(k.Also, k.Path+".") && rapid.Bool().Draw(t, "as block") {
 			path = k.Also
 		}
 		n.put(k, path, rapid.SampledFrom(lits).Draw(t, k.Path))
 	}
-	n.fixLimit()
+	n.fixBlocks()
+	genLists(t, n, ctx, classes)
+	if ctx == Anon {
+		return
+	}
 	for range rapid.IntRange(0, 3).Draw(t, "roots") {
 		r := n.sub("root", rapid.SampledFrom([]string{"~", "/", "/srv/%u", "none", "~/x y"}).Draw(t, "root"), true)
-		switch i := rapid.IntRange(0, 4).Draw(t, "selector"); {
-		case i == 1:
-			r.attrs = append(r.attrs, attr{nil, "group", `["web", "!guests"]`})
-		case i == 2:
-			r.attrs = append(r.attrs, attr{nil, "user", `["!bob"]`}, attr{nil, "match", `"all"`})
-		case i == 3 && len(classes) > 0:
-			r.attrs = append(r.attrs, attr{nil, "class", quoteList(classes[:1])})
-		case i == 4:
-			r.attrs = append(r.attrs, attr{nil, "user", `["^a", "!\\.x$"]`}, attr{nil, "match", `"regex"`})
+		genSelector(t, r, classes)
+	}
+	if ctx != When && rapid.IntRange(0, 2).Draw(t, "anonymous") == 0 {
+		genAnonymous(t, n, classes)
+	}
+}
+
+func genSelector(t *rapid.T, n *node, classes []string) {
+	switch i := rapid.IntRange(0, 4).Draw(t, "selector"); {
+	case i == 1:
+		n.attrs = append(n.attrs, attr{nil, "group", `["web", "!guests"]`})
+	case i == 2:
+		n.attrs = append(n.attrs, attr{nil, "user", `["!bob"]`}, attr{nil, "match", `"all"`})
+	case i == 3 && len(classes) > 0:
+		n.attrs = append(n.attrs, attr{nil, "class", quoteList(classes[:1])})
+	case i == 4:
+		n.attrs = append(n.attrs, attr{nil, "user", `["^a", "!\\.x$"]`}, attr{nil, "match", `"regex"`})
+	}
+}
+
+// genLists draws blocks of the lists that a context may have.
+func genLists(t *rapid.T, n *node, ctx Context, classes []string) {
+	for _, l := range listsIn(ctx) {
+		path := l.blockPath()
+		labels := map[string][]string{
+			"default_chdir": {"in", "/srv/%u", "~/x", "none"}, "max.store_file_size": {"1GiB", "5MiB", "none"}, "max.retrieve_file_size": {"1GiB", "none"},
+			"timeout.session": {"1h", "2h", "none"}, "transfer_rate": {"RETR", "STOR,APPE", "STOR,RETR", "STOU,APPE,STOR,RETR"},
+			"max.transfers_per_host": {"RETR", "STOR,APPE"}, "max.transfers_per_user": {"STOU", "RETR"}, "log.extended": {"/a", "/b", "syslog:info"},
+			"alias": {"x", "y", "*"}, "user_password": {"u", "v"}, "delay.on_event": delayEvents, "tls.certificate": {"", ""},
+			"tls.client.map": {strings.Repeat("ab", 32), strings.Repeat("cd", 32)},
+		}[path]
+		if path == "root" || rapid.IntRange(0, 2).Draw(t, path) > 0 {
+			continue
+		}
+		if l.keyed() {
+			labels = rapid.SliceOfNDistinct(rapid.SampledFrom(labels), 1, len(labels), rapid.ID).Draw(t, "labels")
+		} else {
+			labels = rapid.SliceOfN(rapid.SampledFrom(labels), 1, 3).Draw(t, "labels")
+		}
+		for _, label := range labels {
+			b := n.sub(path, label, grammar().byBlock[path].Label != "")
+			for _, k := range grammar().keys {
+				rest, ok := strings.CutPrefix(k.Path, path+".")
+				if !ok || k.In != own || grammar().byKey[path+".match"] != nil && slices.Contains([]string{"user", "group", "class", "match"}, rest) {
+					continue
+				}
+				lits := []string{k.Example}
+				if k.Default != "" {
+					lits = append(lits, k.Default)
+				}
+				switch k.Type {
+				case speed, span:
+					lits = append(lits, `"none"`)
+				case logCommands:
+					lits = append(lits, `["NONE"]`, `["!RETR"]`)
+				}
+				if rest == "count" {
+					lits = append(lits, `"none"`)
+				}
+				if k.Required || rapid.Bool().Draw(t, rest) {
+					b.attrs = append(b.attrs, attr{k, rest, rapid.SampledFrom(lits).Draw(t, k.Path)})
+				}
+			}
+			if grammar().byKey[path+".match"] != nil {
+				genSelector(t, b, classes)
+			}
 		}
 	}
 }
 
-// fixLimit drops the value form of connections_per_host where the block form is
-// there too.
-func (n *node) fixLimit() {
-	for _, m := range n.blocks {
-		if m.name != "max" {
+func genAnonymous(t *rapid.T, n *node, classes []string) {
+	for i := range rapid.IntRange(1, 2).Draw(t, "anonymous blocks") {
+		b := n.sub("anonymous", rapid.SampledFrom([]string{"/srv/ftp", "~", "~/x", "none"}).Draw(t, "anonymous root"), true)
+		if b.label == "none" {
 			continue
 		}
-		for _, b := range m.blocks {
-			for i, a := range m.attrs {
-				if a.name == b.name {
-					m.attrs = append(m.attrs[:i], m.attrs[i+1:]...)
-					break
+		user := []string{"ftp", "guest"}[i]
+		b.attrs = append(b.attrs, attr{nil, "user", quote(user)})
+		for _, k := range grammar().keys {
+			if rest, ok := strings.CutPrefix(k.Path, "anonymous."); ok && rest != "user" && rest != "alias_only" && rapid.IntRange(0, 3).Draw(t, rest) == 0 {
+				b.attrs = append(b.attrs, attr{k, rest, k.Example})
+				if rest == "aliases" && rapid.Bool().Draw(t, "alias_only") {
+					b.attrs = append(b.attrs, attr{nil, "alias_only", "true"})
 				}
 			}
 		}
+		genSettings(t, b, Anon, classes)
+	}
+}
+
+// fixBlocks drops the value form of what is there as a block too.
+func (n *node) fixBlocks() {
+	for _, b := range n.blocks {
+		n.attrs = slices.DeleteFunc(n.attrs, func(a attr) bool { return a.name == b.name && !b.section })
+		b.fixBlocks()
 	}
 }
 

@@ -1,10 +1,10 @@
 package config
 
 // actions are what ftpdctl asks the daemon for (docs/CONTROL.md).
-var actions = []string{"all", "status", "who", "kick", "reload", "shutdown", "trace", "upgrade", "version"}
+var actions = []string{"all", "status", "who", "kick", "reload", "shutdown", "trace", "upgrade", "version", "delay_info", "delay_reset", "delay_explain", "delay"}
 
 var laterActions = map[string]string{
-	"ban": laterBan, "permit": laterBan, "delay": laterDelay, "up": "listeners switched at run time", "down": "listeners switched at run time",
+	"ban": laterBan, "permit": laterBan, "up": "listeners switched at run time", "down": "listeners switched at run time",
 	"dns": laterDNS, "shaper": laterRates, "explain": laterACL,
 }
 

@@ -223,7 +223,7 @@ func fileKeys() []*Key {
 			Path: "digest.default", Type: choice(digests, nil), In: sessions, Default: `"SHA-1"`, Example: `"SHA-256"`, Directive: "DigestDefaultAlgorithm",
 			Doc:  "What HASH computes before OPTS HASH.",
 			More: "Where the list of algorithms lacks it, it is the first of the list.",
-			at:   func(c *scope) any { return &c.s.Session.Digest.Default },
+			at:   func(c *scope) any { return &c.s.DigestDefault },
 		},
 		{
 			Path: "digest.algorithms", Type: wordSet(digests, "", nil), In: sessions, Default: `["CRC32", "MD5", "SHA-1", "SHA-256", "SHA-512"]`, Example: `["SHA-256", "SHA-512"]`, Directive: "DigestAlgorithms",

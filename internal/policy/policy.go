@@ -142,6 +142,7 @@ type Settings struct {
 	BanMessage          string // "": Policy.Ban.Message
 	MinUID              uint32
 	Display             DisplayFiles // where Session.Display comes from; nobody reads these again
+	DigestDefault       string       // where Session.Digest.Default comes from
 }
 
 // Limit is a count with the words of its refusal (%m is the count).
