@@ -195,6 +195,7 @@ func (s *Session) execute(c *command, arg string) {
 // run checks a known command's conditions and runs it.
 func (s *Session) run(c *command, arg string) {
 	switch {
+	case s.tooPlain(c):
 	case c.login && s.user == "":
 		s.reply(530, "Please login with USER and PASS")
 	case s.source != "" && c.flags&inRename == 0:

@@ -49,6 +49,11 @@ type setup struct {
 	Rates       []ipc.RateRule
 	Transfers   func(command string) string // master's refusal of a transfer
 	Groups      server.FindGroups
+	Authd       func(body any) any                                           // answers what is no AuthRequest
+	Gone        func()                                                       // the session has closed its channel to authd
+	Lane        func(w *world, body any) (ipc.HostSelected, *policy.Session) // answers SelectHost and ProxyHeader
+	Implicit    bool                                                         // the listener is one of implicit TLS
+	Proxy       bool                                                         // and of PROXY headers
 }
 
 func ordinary() setup {
@@ -119,6 +124,7 @@ func begin(t tb, o setup) *world {
 	c := Config{
 		Assign: ipc.Assign{
 			Session: 7, Peer: client.LocalAddr().String(), Local: client.RemoteAddr().String(), Protocol: "ftp", Greeted: !o.Ungreet,
+			TLS: o.Implicit, Proxy: o.Proxy,
 		},
 		Control: control, View: o.View, Page: theirs,
 		Lane:   ipc.New(theirLane, ipc.SessionLane, ipc.Session),
@@ -205,12 +211,21 @@ func (w *world) authd() *ipc.Conn {
 	go func() {
 		c := ipc.New(a, ipc.SessionAuthd, ipc.Authd)
 		defer c.Close()
+		if w.o.Gone != nil {
+			defer w.o.Gone()
+		}
 		for {
 			m, err := c.Recv()
 			if err != nil {
 				return
 			}
-			q := m.Body.(*ipc.AuthRequest)
+			q, ok := m.Body.(*ipc.AuthRequest)
+			if !ok {
+				if r := w.o.Authd(m.Body); r == nil || c.Send(r) != nil {
+					return
+				}
+				continue
+			}
 			w.mu.Lock()
 			w.asked = append(w.asked, *q)
 			w.mu.Unlock()
@@ -316,6 +331,8 @@ func (w *world) master() {
 			w.mu.Lock()
 			w.bye = q.Reason
 			w.mu.Unlock()
+		case *ipc.SelectHost, *ipc.ProxyHeader:
+			w.hosts(q)
 		}
 	}
 }

@@ -74,6 +74,7 @@ func (s *Session) features() []string {
 		"MLST " + factList(s.facts), "RANG STREAM", "REST STREAM", "SITE COPY", "SITE MKDIR", "SITE RMDIR", "SITE SYMLINK",
 		"SITE UTIME", "SIZE", "TVFS", "UTF8",
 	}
+	lines = append(lines, s.featuresTLS()...)
 	if s.view.ModeZ {
 		lines = append(lines, "MODE Z")
 	}

@@ -98,15 +98,20 @@ func (s *Session) transferList(verb, name, opening string, l *vfs.Listing, err e
 		defer endList(l)
 	}
 	s.begin(verb, name)
-	c, ok := s.connect()
+	raw, ok := s.connect()
 	if !ok {
 		return
 	}
 	s.reply(150, opening)
 	s.flush()
 	s.page.SetTransfer(shm.StateListing, -1)
-	s.began(c, "", 0, 0, false)
-	if err == nil {
+	s.began(raw, "", 0, 0, false)
+	c, failed := s.protect(raw)
+	switch {
+	case failed != nil:
+		s.finish(c, failed, true)
+		return
+	case err == nil:
 		err = s.sendListing(c, l)
 	}
 	s.finishList(c, name, err)

@@ -31,6 +31,10 @@ func user(s *Session, name string) {
 		s.reply(501, textIncorrect)
 	default:
 		s.named, s.typed = name, name
+		if s.protected() && s.tls.user != "" && name == s.tls.user {
+			s.certified(name)
+			return
+		}
 		if s.guest(name) {
 			s.reply(331, "Anonymous login ok, send your complete email address as your password")
 			return
@@ -56,19 +60,32 @@ func pass(s *Session, _ string) {
 	}
 	s.named = ""
 	s.flush()
-	r, ok := s.ask(&ipc.AuthRequest{User: name, Secret: s.secret, Method: "password"})
+	s.attempt(230, &ipc.AuthRequest{User: name, Secret: s.secret, Method: ipc.MethodPassword})
+}
+
+// certified logs in whom the client's certificate names, without a password:
+// 232 instead of 331 (RFC 2228 §5).
+func (s *Session) certified(name string) {
+	s.named = ""
+	s.flush()
+	s.attempt(232, &ipc.AuthRequest{User: name, Method: ipc.MethodCertificate})
+}
+
+// attempt gets a verdict and answers; welcome is the code of a success.
+func (s *Session) attempt(welcome int, q *ipc.AuthRequest) {
+	r, ok := ask[ipc.AuthReply](s, q, time.Now().Add(authWait))
 	if !ok {
 		s.reply(421, textUnavailable)
 		s.leave("no verdict from authd")
 		return
 	}
-	s.verdict(name, r)
+	s.verdict(welcome, q.User, r)
 }
 
-func (s *Session) verdict(name string, r *ipc.AuthReply) {
+func (s *Session) verdict(welcome int, name string, r *ipc.AuthReply) {
 	switch r.Verdict {
 	case ipc.VerdictOK:
-		s.enter(name)
+		s.enter(welcome, name)
 	case ipc.VerdictDenied:
 		s.deny(name, r.Text)
 	case ipc.VerdictUnavailable:
@@ -99,7 +116,7 @@ func (s *Session) deny(name, text string) {
 func named(text, name string) string { return strings.ReplaceAll(text, "%u", name) }
 
 // enter takes the files channel that master has for a released login.
-func (s *Session) enter(name string) {
+func (s *Session) enter(welcome int, name string) {
 	r, fds, ok := call[ipc.FilesChannel](s, ipc.TakeFiles{})
 	if !ok {
 		return
@@ -127,8 +144,8 @@ func (s *Session) enter(name string) {
 	s.files = vfs.NewClient(files)
 	s.lane.SetState(ipc.SessionOpen)
 	s.notice.SetState(ipc.SessionOpen)
-	s.setAuth(nil)
 	s.user = name
+	s.setAuth(s.auth)
 	s.rates = r.Rates
 	s.viewChanged()
 	s.in.setLimit(s.lineLimit())
@@ -142,11 +159,11 @@ func (s *Session) enter(name string) {
 	s.show(230, &s.view.Display.Login)
 	switch t := named(s.view.AccessGrantMsg, name); {
 	case t != "":
-		s.reply(230, t)
+		s.reply(welcome, t)
 	case r.Anonymous:
 		s.reply(230, "Anonymous access granted, restrictions apply")
 	default:
-		s.reply(230, "User ", name, " logged in")
+		s.reply(welcome, "User ", name, " logged in")
 	}
 }
 
@@ -157,10 +174,10 @@ const (
 	authWait    = 5 * time.Minute
 )
 
-// ask gets a verdict. Where authd dies before it has answered the request is
-// repeated once, on the channel that master has for the next authd.
-func (s *Session) ask(q *ipc.AuthRequest) (*ipc.AuthReply, bool) {
-	end := time.Now().Add(authWait)
+// ask gets an answer from authd, until end at most. Where authd dies before it
+// has answered the request is repeated once, on the channel that master has for
+// the next authd.
+func ask[T any](s *Session, q any, end time.Time) (*T, bool) {
 	for range 2 {
 		if !s.haveAuth() {
 			return nil, false
@@ -172,12 +189,12 @@ func (s *Session) ask(q *ipc.AuthRequest) (*ipc.AuthReply, bool) {
 		}
 		for s.auth == c && !s.over() {
 			m, err := c.TryRecv()
-			if r, ok := m.Body.(*ipc.AuthReply); ok && err == nil {
+			if r, ok := m.Body.(*T); ok && err == nil {
 				return r, true
 			}
 			switch {
 			case errors.Is(err, ipc.ErrAgain):
-				if w := s.await(0, c.FD(), pollIn, time.Until(end)); w == 0 || w&wakeHangup != 0 {
+				if w := s.await(0, c.FD(), pollIn, max(time.Until(end), 0)); w == 0 || w&wakeHangup != 0 {
 					return nil, false
 				}
 			case errors.Is(err, io.EOF):
@@ -210,16 +227,27 @@ func (s *Session) lostAuth(c *ipc.Conn) {
 	}
 }
 
-// setAuth replaces the channel to authd; once logged in nobody needs one.
+// setAuth replaces the channel to authd. Once logged in only a session under
+// TLS has a use for one: see signs.
 func (s *Session) setAuth(c *ipc.Conn) {
-	if s.auth != nil {
+	if s.auth != nil && s.auth != c {
 		s.auth.Close()
 	}
-	if c != nil && s.user != "" {
-		c.Close()
-		c = nil
-	}
 	s.auth = c
+	switch {
+	case c == nil || s.user == "":
+	case s.signs():
+		c.SetState(ipc.AuthClosed)
+	default:
+		c.Close()
+		s.auth = nil
+	}
+}
+
+// signs tells whether authd may have to sign for another handshake: one of a
+// data connection that does not resume the control connection's session.
+func (s *Session) signs() bool {
+	return s.tls.had && (!s.mustResume() || s.view.TLS.CCC)
 }
 
 // quit leaves.

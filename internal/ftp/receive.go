@@ -64,19 +64,20 @@ func (s *Session) upload(verb, arg string, how uint8, p span) {
 		return
 	}
 	s.begin(verb, arg)
-	c, ok := s.connect()
+	raw, ok := s.connect()
 	if !ok {
 		s.abandon(f, path)
 		return
 	}
-	if how == ipc.WriteStore && !f.Created {
+	w := newSink(f, how, p)
+	s.openingUpload(how, arg)
+	s.page.SetTransfer(shm.StateUploading, -1)
+	s.began(raw, "i", f.Size, w.off, !f.Created)
+	c, err := s.protect(raw)
+	if err == nil && how == ipc.WriteStore && !f.Created {
 		err = s.truncate(f.FD)
 	}
-	w := newSink(f, how, p)
 	if err == nil {
-		s.openingUpload(how, arg)
-		s.page.SetTransfer(shm.StateUploading, -1)
-		s.began(c, "i", f.Size, w.off, !f.Created)
 		err = s.receive(c, w)
 	}
 	s.rec.size = w.off

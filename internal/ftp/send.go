@@ -72,14 +72,18 @@ func retr(s *Session, arg string) {
 		size = span.last + 1
 	}
 	s.begin("RETR", arg)
-	c, ok := s.connect()
+	raw, ok := s.connect()
 	if !ok {
 		return
 	}
 	s.opening(arg, size-span.first)
 	s.page.SetTransfer(shm.StateDownloading, size-span.first)
-	s.began(c, "o", f.Size, span.first, false)
-	s.finish(c, s.download(c, f.FD, span.first, size), true)
+	s.began(raw, "o", f.Size, span.first, false)
+	c, err := s.protect(raw)
+	if err == nil {
+		err = s.download(c, f.FD, span.first, size)
+	}
+	s.finish(c, err, true)
 }
 
 // download sends a file's bytes from off up to size, in the TYPE and MODE in
@@ -90,6 +94,9 @@ func (s *Session) download(c conn, file int, off, size int64) error {
 		if err != errNoSendfile {
 			return err
 		}
+	}
+	if t, ok := c.(*tlsConn); ok && !s.ascii && !s.deflate {
+		return s.sealFile(t, file, off, size)
 	}
 	out := s.outlet(c)
 	piece := out.write

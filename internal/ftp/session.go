@@ -39,6 +39,7 @@ type Session struct {
 	page   *shm.Page
 
 	ctl   conn
+	tls   tlsSide
 	in    *reader
 	out   []byte
 	poll  [3]unix.PollFd
@@ -59,6 +60,9 @@ type Session struct {
 	source   string // RNFR, for RNTO
 	facts    uint32 // of MLST and MLSD
 	onlyEPSV bool   // EPSV ALL
+
+	host     string // the virtual server
+	implicit bool   // the listener is one of implicit TLS
 
 	data dataLink
 	xfer transfer
@@ -100,8 +104,14 @@ func Serve(c Config) error {
 	if err != nil {
 		return err
 	}
-	if !c.Assign.Greeted {
-		s.reply(220, c.View.Ident)
+	if c.Assign.Proxy {
+		s.proxy()
+	}
+	if s.implicit && !s.over() {
+		s.impliedTLS()
+	}
+	if !c.Assign.Greeted && !s.over() {
+		s.greet()
 	}
 	for !s.over() {
 		s.turn()
@@ -135,6 +145,7 @@ func newSession(c Config) (*Session, error) {
 		table: newTable(), view: c.View, peer: peer, local: local,
 		lane: c.Lane, notice: c.Notice, auth: c.Auth, page: c.Page,
 		ctl: ctl, facts: ipc.AllFacts, ascii: c.View.TransferMode != "binary",
+		host: c.Assign.Host, implicit: c.Assign.TLS,
 	}
 	s.data.fd = -1
 	s.class = c.Assign.Class

@@ -252,8 +252,10 @@ func (s *Session) moved(n int64) {
 // that data went to the client.
 func (s *Session) finish(c conn, err error, out bool) {
 	if err == nil && out {
-		c.shut()
-		s.linger(c)
+		if err = s.lastByte(c); err == nil {
+			c.shut()
+			s.linger(c)
+		}
 	}
 	s.page.EndTransfer(err == nil)
 	s.xfer.open = false

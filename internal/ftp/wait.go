@@ -31,11 +31,18 @@ func (s *Session) await(events int16, other int, otherEvents int16, timeout time
 	p[0] = unix.PollFd{Fd: int32(s.ctl.fd()), Events: events}
 	p[1] = unix.PollFd{Fd: int32(s.notice.FD()), Events: unix.POLLIN}
 	p[2] = unix.PollFd{Fd: int32(other), Events: otherEvents}
+	more := s.readable(events)
+	if more {
+		timeout = 0
+	}
 	if err := s.sleep(p, timeout); err != nil {
 		s.leave("poll: " + err.Error())
 		return 0
 	}
 	var w wake
+	if more {
+		w = wakeControl
+	}
 	if p[0].Revents&(unix.POLLIN|unix.POLLPRI) != 0 {
 		w |= wakeControl
 	}
