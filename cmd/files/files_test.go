@@ -66,6 +66,11 @@ func rules() policy.Files {
 // test is root and under its own otherwise.
 func start(t *testing.T, mode sandbox.Mode) *process {
 	t.Helper()
+	return startWith(t, mode, func(*policy.Files) {})
+}
+
+func startWith(t *testing.T, mode sandbox.Mode, change func(*policy.Files)) *process {
+	t.Helper()
 	starter, err := sandbox.NewStarter(sandbox.ForWorkers)
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +81,9 @@ func start(t *testing.T, mode sandbox.Mode) *process {
 		t.Fatal(err)
 	}
 	defer unix.Close(dir)
-	view, err := ipc.SealBlob("view", rules())
+	r := rules()
+	change(&r)
+	view, err := ipc.SealBlob("view", r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,6 +233,12 @@ func TestServesUnderTheSandbox(t *testing.T) {
 			if err != nil {
 				return
 			}
+			if g, ok := m.Body.(*ipc.IDsRequest); ok {
+				if p.names.Send(ipc.IDsReply{GIDs: []int64{int64(ownGID())}}) != nil || len(g.Groups) != 1 {
+					return
+				}
+				continue
+			}
 			q := m.Body.(*ipc.NamesRequest)
 			if p.names.Send(ipc.NamesReply{Users: make([]string, len(q.UIDs)), Groups: make([]string, len(q.GIDs))}) != nil {
 				return
@@ -247,9 +260,110 @@ func TestServesUnderTheSandbox(t *testing.T) {
 	if b, err := l.Next(); err != nil || !strings.Contains(string(b), " f\r\n") {
 		t.Errorf("%q %v", b, err)
 	}
+	check("chmod", c.SetMode("/d", 0o2750, ""))
+	check("chmod", c.SetMode("/f", 0, "u=rw,go="))
+	check("chgrp", c.SetGroup("/f", "own"))
+	want := vfs.Refused(c.SetGroup("/f", "1"))
+	if want != ipc.DeniedMember {
+		t.Errorf("chgrp to a foreign group: %d", want)
+	}
+	check("utime", c.SetTimes("/f", 1, 2))
+	check("mfmt", c.SetModified("/d", 3))
+	check("symlink", c.Symlink("f", "/s"))
+	check("mkdir -p", c.MakeTree("/x/y/z"))
+	check("copy", c.Copy("/f", "/x/copy"))
+	check("rm -r", c.RemoveTree("/x"))
+	_, _, err = c.Space("/")
+	check("space", err)
+	o, err = c.OpenDigest("/f", 0)
+	check("digest", err)
+	unix.Close(o.FD)
 	p.session.Close()
 	p.end(t, 0)
 	<-named
+}
+
+// ownGID is the group of the process.
+func ownGID() uint32 {
+	if os.Getuid() == 0 {
+		return testGID
+	}
+	return uint32(os.Getgid())
+}
+
+// Uploads are settled in the process, also when the session ends without a word;
+// the limits are master's.
+func TestSettlesUploads(t *testing.T) {
+	dir, _ := home(t)
+	p := startWith(t, sandbox.Enforce, func(r *policy.Files) {
+		r.HiddenStores = policy.HiddenStores{Engine: true, Prefix: ".in.%P.", Suffix: "."}
+		r.FSync = true
+	})
+	if _, _, err := ipc.Call[ipc.FilesReady](p.master, ipc.FilesStart{Session: 1, User: "test", Root: dir, Home: dir, MaxStore: 4, MaxRetrieve: 8}); err != nil {
+		t.Fatal(err)
+	}
+	store := func(name, text string) vfs.Opened {
+		t.Helper()
+		o, err := p.client.OpenWrite(name, ipc.WriteStore, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := unix.Write(o.FD, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		unix.Close(o.FD)
+		return o
+	}
+	if err := p.client.Finish("/new", store("/new", "1234").Upload, true); err != nil {
+		t.Error(err)
+	}
+	if err := p.client.Finish("/long", store("/long", "12345").Upload, true); vfs.Refused(err) != ipc.DeniedSize {
+		t.Error(err)
+	}
+	if _, err := p.client.OpenRead("/f", 0); err != nil { // "content" has 7 bytes
+		t.Error(err)
+	}
+	if err := os.WriteFile(dir+"/new", []byte("123456789"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.client.OpenRead("/new", 0); vfs.Refused(err) != ipc.DeniedSize {
+		t.Error(err)
+	}
+	store("/left", "1")
+	if l, err := os.ReadDir(dir); err != nil || len(l) != 3 || !strings.HasPrefix(l[0].Name(), fmt.Sprintf(".in.%d.left", p.child.PID)) {
+		t.Errorf("%v %v", l, err)
+	}
+	p.session.Close()
+	p.end(t, 0)
+	if l, err := os.ReadDir(dir); err != nil || len(l) != 2 {
+		t.Errorf("left behind: %v %v", l, err)
+	}
+}
+
+// A root by somebody's link is refused unless it is allowed.
+func TestRootLinks(t *testing.T) {
+	dir, _ := home(t)
+	link := dir + "-link"
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	if os.Getuid() == 0 {
+		if err := os.Lchown(link, testUID, testGID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := start(t, sandbox.Enforce)
+	r, _, err := ipc.Call[ipc.FilesRefused](p.master, ipc.FilesStart{Root: link, Home: dir})
+	if err != nil || !strings.Contains(r.Reason, "symbolic link") {
+		t.Errorf("%+v %v", r, err)
+	}
+	p.end(t, 0)
+	for _, x := range []struct{ order, view bool }{{true, false}, {false, true}} {
+		p := startWith(t, sandbox.Enforce, func(r *policy.Files) { r.AllowRootSymlinks = x.view })
+		if r, _, err := ipc.Call[ipc.FilesReady](p.master, ipc.FilesStart{Root: link, Home: dir, LinksInRoot: x.order}); err != nil || r.Home != "/" {
+			t.Errorf("%+v: %+v %v", x, r, err)
+		}
+	}
 }
 
 // A user sees what the user's identity may see, whatever the root is.

@@ -40,8 +40,10 @@ func serve(master *ipc.Conn) error {
 		Deadline: time.Now().Add(deadline),
 	})
 	if err != nil {
-		text := err.Error()
-		reply.Error = text[:min(len(text), 256)]
+		reply.Error = err.Error()
+		if n := len(reply.Error); n > 256 { // a long path comes first, the reason last
+			reply.Error = "..." + reply.Error[n-253:]
+		}
 	}
 	return master.Send(reply)
 }
