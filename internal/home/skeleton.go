@@ -30,7 +30,7 @@ type copier struct {
 
 // copySkeleton copies the content of the skeleton into dir.
 func (r *Request) copySkeleton(dir int) error {
-	w := &walker{links: maxLinks}
+	w := &walker{uid: uint32(unix.Geteuid()), links: maxLinks} // rootless the daemon itself counts as root
 	path, _, err := w.toParent(r.Skeleton)
 	if err != nil {
 		return err

@@ -44,7 +44,7 @@ func ownerProfile(pid int) *profile {
 			allow: slices.Concat(runtimeCalls(), messageCalls(), waitCalls(), []uintptr{
 				unix.SYS_OPENAT, sysFstatat, unix.SYS_READLINKAT, unix.SYS_GETDENTS64,
 				unix.SYS_MKDIRAT, unix.SYS_SYMLINKAT, unix.SYS_UNLINKAT, unix.SYS_RENAMEAT2,
-				unix.SYS_FCHMOD, unix.SYS_FCHOWN, unix.SYS_UMASK,
+				unix.SYS_FCHMOD, unix.SYS_FCHOWN, unix.SYS_UMASK, unix.SYS_GETEUID,
 			}),
 			kill:   forbidden(),
 			enosys: {unix.SYS_CLONE3},
