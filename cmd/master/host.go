@@ -204,9 +204,6 @@ func (m *master) proxyHeader(s *session, q *ipc.ProxyHeader) {
 	next := seatAt(m.gen, m.gen.rules.HostFor(to), peer.Addr())
 	if why, text := m.refuseSeat(c, next, peer.Addr(), true); why != "" {
 		m.refusals.note(m, why, "", peer)
-		if text != "" {
-			text = "530 " + text
-		}
 		m.answer(s, &ipc.HostSelected{Refused: true, Text: text})
 		return
 	}

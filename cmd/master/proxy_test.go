@@ -142,7 +142,7 @@ func TestLimitsHoldForTheClientBehindAProxy(t *testing.T) {
 	if h := m.proxied("192.0.2.50:7").selected(header); h.Refused {
 		t.Fatalf("the first: %+v", h)
 	}
-	if h := m.proxied("192.0.2.50:8").selected(header); !h.Refused || h.Text != "530 one each" {
+	if h := m.proxied("192.0.2.50:8").selected(header); !h.Refused || h.Text != "one each" {
 		t.Errorf("the second: %+v", h)
 	}
 	if h := m.proxied("192.0.2.50:9").selected(&ipc.ProxyHeader{Peer: "203.0.113.10:4000", To: "192.0.2.2:21"}); h.Refused {
