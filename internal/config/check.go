@@ -24,16 +24,23 @@ import (
 // the file says.
 func Check(p *policy.Policy, facts Facts) Diagnostics {
 	c := &checker{p: p, facts: facts, pamDirs: []string{"/etc/pam.d", "/usr/lib/pam.d"}, euid: os.Geteuid(), seen: map[string]bool{}}
+	c.run()
+	return c.diags
+}
+
+func (c *checker) run() {
 	c.daemon()
 	c.addresses()
-	for i := range p.Hosts {
-		h := &p.Hosts[i]
+	c.plain()
+	for i := range c.p.Hosts {
+		h := &c.p.Hosts[i]
 		c.host(&h.Base)
 		for j := range h.ByClass {
 			c.host(&h.ByClass[j].Settings)
 		}
+		c.tls(&h.TLS)
 	}
-	return c.diags
+	everySetting(c.p, func(_ *policy.Host, s *policy.Settings) { c.paths(s) })
 }
 
 type checker struct {

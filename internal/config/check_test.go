@@ -18,11 +18,7 @@ func checked(t *testing.T, src string, facts Facts, pam string) []string {
 		t.Fatal(diags)
 	}
 	c := &checker{p: p, facts: facts, pamDirs: []string{pam}, euid: os.Geteuid(), seen: map[string]bool{}}
-	c.daemon()
-	c.addresses()
-	for i := range p.Hosts {
-		c.host(&p.Hosts[i].Base)
-	}
+	c.run()
 	var out []string
 	for _, d := range c.diags {
 		out = append(out, fmt.Sprintf("%s %s: %s", d.Severity, d.Key, d.Problem))
@@ -60,7 +56,7 @@ func TestCheck(t *testing.T) {
 	write(t, dir+"/sallyport", "auth required pam_unix.so\n@include sub\nsession include sub2\n# session required pam_env.so\n", 0o644)
 	write(t, dir+"/sub", "session [success=ok default=ignore] pam_limits.so\n-session optional pam_systemd.so\n", 0o644)
 	write(t, dir+"/sub2", "session required /lib/security/pam_namespace.so x\n@include sallyport\n", 0o644)
-	dirs := fmt.Sprintf("run_dir = %q\nstate_dir = %q\n", dir, dir)
+	dirs := fmt.Sprintf("run_dir = %q\nstate_dir = %q\ntls { required = \"on\" }\n", dir, dir)
 	file := func(path string) string {
 		return dirs + fmt.Sprintf("auth {\n order = [\"file\"]\n file {\n users = %q\n }\n}\n", path)
 	}

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"net/netip"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -319,22 +318,6 @@ func AuthView(pol *policy.Policy) *policy.Authd {
 			v.TLS = append(v.TLS, h.TLS)
 		}
 	}
-	return v
-}
-
-// NetdView is the view of netd: the host names that somebody's settings show to
-// clients.
-func NetdView(pol *policy.Policy) *policy.Netd {
-	v := &policy.Netd{Sandbox: pol.Global.Sandbox}
-	seen := map[string]bool{}
-	add := func(s *policy.Settings) {
-		name := s.Passive.Address
-		if _, err := netip.ParseAddr(name); err != nil && name != "" && !seen[name] {
-			seen[name] = true
-			v.Names = append(v.Names, name)
-		}
-	}
-	everySetting(pol, func(_ *policy.Host, s *policy.Settings) { add(s) })
 	return v
 }
 

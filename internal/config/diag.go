@@ -12,10 +12,12 @@ import (
 // Severity says whether a diagnostic makes the file unusable.
 type Severity string
 
-// The severities: an error refuses the file, a warning is told and no more.
+// The severities: an error refuses the file, a warning is told and no more, a
+// notice says what an administrator may want to choose otherwise.
 const (
 	Error   Severity = "error"
 	Warning Severity = "warning"
+	Notice  Severity = "notice"
 )
 
 // Diagnostic is one thing that is wrong with a file, and where.
