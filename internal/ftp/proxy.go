@@ -46,8 +46,8 @@ func (s *Session) proxy() {
 	case !ok:
 	case r.Refused:
 		closeFDs(fds)
-		if r.Text != "" {
-			s.reply(421, r.Text)
+		if r.Text != "" && !s.implicit { // a TLS client could not read it
+			s.reply(530, r.Text)
 		}
 		s.leave("PROXY header refused by master")
 	default:
