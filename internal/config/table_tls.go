@@ -11,7 +11,7 @@ var (
 	tlsCurves = []string{"X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024", "X25519", "CurveP256", "CurveP384", "CurveP521"}
 )
 
-const weakProtocol = "is not secure; the protocols there are are \"1.2\" and \"1.3\""
+const weakProtocol = "is not secure; there are \"1.2\" and \"1.3\""
 
 var weakProtocols = map[string]string{
 	"1.0": weakProtocol, "1.1": weakProtocol, "SSLv2": weakProtocol, "SSLv3": weakProtocol, "TLSv1": weakProtocol, "TLSv1.0": weakProtocol, "TLSv1.1": weakProtocol,

@@ -217,11 +217,7 @@ func size(least, most uint64) *Type {
 			if s, isText := v.text(); isText {
 				var err error
 				if n, err = parseSize(s); err != nil {
-					p := problem{what: err.Error()}
-					if i := strings.TrimRight(s, "kKMmGgBbi "); i != s && i != "" {
-						p.near = quote(i + "KiB")
-					}
-					report(p)
+					report(problem{what: err.Error(), near: quoteIf(nearSize(s))})
 					return
 				}
 				ok = true

@@ -52,6 +52,8 @@ var hostNames = &Type{
 			switch _, err := netip.ParseAddr(strings.Trim(rest, "[]")); {
 			case err == nil:
 				report(problem{at: i, what: "is an address, not a name"})
+			case name == "*":
+				report(problem{at: i, what: "is every name, and those that no host has are answered by the host of the address anyway"})
 			case strings.Contains(rest, "*"):
 				report(problem{at: i, what: `has "*" elsewhere than as its first label`})
 			case !isDomain(rest):

@@ -58,11 +58,7 @@ func sizeOf(v *value) (uint64, *problem) {
 	if s, isText := v.text(); isText {
 		n, err := parseSize(s)
 		if err != nil {
-			p := &problem{what: err.Error()}
-			if i := strings.TrimRight(s, "kKMmGgBbi "); i != s && i != "" {
-				p.near = quote(i + "KiB")
-			}
-			return 0, p
+			return 0, &problem{what: err.Error(), near: quoteIf(nearSize(s))}
 		}
 		return n, nil
 	}
@@ -71,6 +67,22 @@ func sizeOf(v *value) (uint64, *problem) {
 		return 0, &problem{what: "is no size"}
 	}
 	return n, nil
+}
+
+// nearSize is what "20G" or "5 MB" was meant to be.
+func nearSize(s string) string {
+	num := strings.TrimRight(s, "kKMmGgTtBbi ")
+	if _, err := strconv.ParseUint(num, 10, 64); err != nil || num == s {
+		return ""
+	}
+	switch unit := strings.ToUpper(strings.TrimSpace(s[len(num):])); {
+	case unit == "":
+		return num
+	case unit[0] == 'B':
+		return num + "B"
+	default:
+		return num + unit[:1] + "iB"
+	}
 }
 
 // speed is bytes a second; "none" is 0, no limit.
