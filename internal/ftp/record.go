@@ -70,7 +70,7 @@ func (s *Session) sendRecord(c *command, arg string, nanos time.Duration) {
 	r := &ipc.Record{
 		Class: c.class, Verb: clip(verb, 16), Arg: clip(arg, 4096), Code: uint16(s.rec.code), Text: clip(s.rec.text, 512),
 		Cwd: clip(s.cwd, 4096), Path: s.rec.path, From: s.rec.from, Named: clip(s.typed, maxUser), Secret: s.mail, Nanos: int64(nanos),
-		Protocol: "ftp", Lost: s.lost,
+		Protocol: s.protocol(), Cipher: s.tls.cipher, Lost: s.lost,
 	}
 	s.lost = 0
 	if s.rec.transfer {
@@ -144,8 +144,6 @@ func (s *Session) moves(way string, size int64) {
 	s.rec.transfer, s.rec.way, s.rec.size = true, way, size
 	if way == "i" {
 		s.rec.received = size
-	} else {
-		s.rec.sent = size
 	}
 }
 

@@ -99,7 +99,7 @@ func TestRecordsTellOfTransfers(t *testing.T) {
 		{Verb: "STOR", Arg: "old", Code: 226, Path: "/old", Transfer: true, Received: 2, Size: 4, Offset: 2, Existed: true, Way: "i", Status: "success"},
 		{Verb: "RETR", Arg: "old", Code: 425, Path: "/old"},
 		{Verb: "SITE COPY", Arg: "old copy", Code: 200, Path: "/copy", From: "/old", Transfer: true, Received: 10, Size: 10, Way: "i", Status: "success"},
-		{Verb: "DELE", Arg: "copy", Code: 250, Path: "/copy", Transfer: true, Sent: 10, Size: 10, Way: "d", Status: "success"},
+		{Verb: "DELE", Arg: "copy", Code: 250, Path: "/copy", Transfer: true, Size: 10, Way: "d", Status: "success"},
 		{Verb: "DELE", Arg: "copy", Code: 550, Path: "/copy"},
 		{Verb: "RETR", Arg: "big", Code: 426, Path: "/big", Transfer: true, Size: plenty, Way: "o", Status: "cancelled"},
 		{Verb: "STOR", Arg: "half", Code: 426, Path: "/half", Transfer: true, Way: "i", Status: "failed", Failure: textAborted},
