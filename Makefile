@@ -20,7 +20,7 @@ help: ## this list
 build: ## the daemon and its workers, into bin/
 	@mkdir -p bin
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/sallyport ./cmd/master
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/session ./cmd/authd ./cmd/files ./cmd/owner ./cmd/ftpdctl
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/session ./cmd/authd ./cmd/files ./cmd/owner ./cmd/netd ./cmd/ftpdctl
 	@if [ -e /usr/include/security/pam_appl.h ] && command -v gcc >/dev/null; then \
 	  CGO_ENABLED=1 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/pam ./cmd/pam; \
 	else echo "bin/pam not built: libpam0g-dev and gcc are missing (file and unix accounts work without)"; fi

@@ -28,7 +28,7 @@ package-%:
 	@rm -rf $(STAGE) && mkdir -p $(STAGE)/sbin $(STAGE)/bin $(STAGE)/libexec
 	GOARCH=$* $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(STAGE)/sbin/sallyport ./cmd/master
 	GOARCH=$* $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(STAGE)/bin/ ./cmd/ftpdctl
-	GOARCH=$* $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(STAGE)/libexec/ ./cmd/session ./cmd/authd ./cmd/files ./cmd/owner
+	GOARCH=$* $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(STAGE)/libexec/ ./cmd/session ./cmd/authd ./cmd/files ./cmd/owner ./cmd/netd
 	@if [ -n "$(PAM_CC_$*)" ]; then set -x; \
 	  CC="$(PAM_CC_$*)" CGO_ENABLED=1 GOARCH=$* $(GO) build -trimpath -buildmode=pie -ldflags '$(LDFLAGS) -linkmode external -extldflags "-Wl,-z,relro,-z,now"' -o $(STAGE)/libexec/pam ./cmd/pam; \
 	else echo "package-$*: without the pam helper (no C compiler and libpam for $*): unix and file accounts only"; fi

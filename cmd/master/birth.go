@@ -201,6 +201,7 @@ func (b *birth) handlers(sig *signals) (*master, error) {
 		m.log.Error("no control socket until the next start", logging.Error(err)) // no reason to lose the sessions
 	}
 	m.ensureCertificates(m.gen.policy, m.startAuthd)
+	m.configureNetd(b.policy)
 	m.pool.fill(m)
 	return m, nil
 }

@@ -12,7 +12,7 @@ func (m *master) capture() *state {
 	s := &state{
 		Version: stateVersion, Dialogues: dialogueVersions(), NextID: m.nextID, Started: m.started.UnixNano(),
 		Upgrades: m.upgrades.done + 1, Number: m.gen.number, Policy: m.gen.policy,
-		Control: m.upgrades.control,
+		Control: m.upgrades.control, Resolved: m.netd.answers,
 	}
 	for _, l := range m.listeners {
 		s.Listeners = append(s.Listeners, savedListener{l.label, l.protocol, l.tls, l.fd, l.asked, l.address, l.inherited})

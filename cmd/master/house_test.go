@@ -45,7 +45,7 @@ func programs(t *testing.T) string {
 		buildErr = os.Chmod(buildDir, 0o755)
 		for out, pkgs := range map[string][]string{
 			"/sallyport": {"sallyport/cmd/master"},
-			"/":          {"sallyport/cmd/session", "sallyport/cmd/authd", "sallyport/cmd/files", "sallyport/cmd/owner", "sallyport/cmd/ftpdctl"},
+			"/":          {"sallyport/cmd/session", "sallyport/cmd/authd", "sallyport/cmd/files", "sallyport/cmd/owner", "sallyport/cmd/netd", "sallyport/cmd/ftpdctl"},
 		} {
 			cmd := exec.Command("go", append([]string{"build", "-o", buildDir + out}, pkgs...)...)
 			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")

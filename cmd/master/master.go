@@ -42,6 +42,7 @@ type master struct {
 	pool     pool
 	authd    authdSupervisor
 	oldAuthd map[int]*authd // of an earlier image, by pid
+	netd     netdSupervisor
 	board    *shm.Board
 	resume   timer // accept again
 	systemd  manager
@@ -73,7 +74,8 @@ func newMaster(opt *options, log *logging.Log, l *loop) *master {
 		census: newCensus(), places: newPlaces(), refusals: refusals{}, started: time.Now(),
 		roof: math.MaxInt, tracer: logging.NewTracer(log.Logger, traceAccept, traceAuthd, traceData, traceLogin, tracePool, traceSession),
 	}
-	m.lookUp = func(string) (netip.Addr, bool) { return netip.Addr{}, false }
+	m.lookUp = func(name string) (netip.Addr, bool) { return m.resolved(name, true) }
+	m.netd.restart.fn = m.startNetd
 	m.logs = logs{files: logging.NewFiles(log.Logger), compiled: map[*policy.Log]*logSet{}}
 	m.resume.fn = m.resumeAccept
 	m.pool.refill.fn = func() { m.pool.fill(m) }

@@ -18,6 +18,7 @@ import (
 func (m *master) restore(s *state) {
 	m.nextID, m.started = s.NextID, time.Unix(0, s.Started)
 	m.upgrades.done = s.Upgrades
+	m.netd.answers = s.Resolved
 	old := oldGeneration(s)
 	same := map[string]bool{}
 	for _, d := range dialogues {

@@ -29,6 +29,7 @@ const (
 	asUser                   // the logged-in user
 	asAuthd                  // root with the right to read what it must
 	asPam                    // root with what the PAM stack needs
+	asNetd                   // the daemon's user, not locked in: the resolver reads /etc
 	asOwner                  // root with what making a home needs
 )
 
@@ -101,7 +102,7 @@ func (s *starters) of(as identity) *sandbox.Starter {
 
 // memoryLimit is each role's soft memory limit in MiB, a safety net of the Go
 // runtime.
-var memoryLimit = map[string]int{"session": 64, "files": 64, "authd": 512, "pam": 64, "owner": 64}
+var memoryLimit = map[string]int{"session": 64, "files": 64, "authd": 512, "pam": 64, "owner": 64, "netd": 64}
 
 // spawn starts a process on a thread of its kind. done runs on the loop; it
 // gets a process that nobody supervises yet, or an error.
@@ -119,6 +120,8 @@ func (m *master) spawn(l launch, done func(*child, error)) {
 	switch l.as {
 	case asWorker:
 		sp.UID, sp.GID, sp.Chroot = m.who.uid, m.who.gid, m.who.empty
+	case asNetd:
+		sp.UID, sp.GID = m.who.uid, m.who.gid
 	case asUser:
 		sp.UID, sp.GID, sp.Groups, sp.RootLogin = l.uid, l.gid, l.groups, l.root
 	}

@@ -39,7 +39,8 @@ type state struct {
 	Inherited []savedListener // every socket systemd handed down
 	Clients   []savedClient
 	Authds    []savedAuthd
-	Strays    []savedChild // processes that are on their way out, or authd's own
+	Resolved  map[string][]netip.Addr // names of the configuration
+	Strays    []savedChild            // processes that are on their way out, or authd's own
 }
 
 type savedListener struct {

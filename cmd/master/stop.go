@@ -103,6 +103,8 @@ func (m *master) dismiss() {
 		m.hangUp(a)
 	}
 	m.loop.timers.stop(&m.authd.restart)
+	m.loop.timers.stop(&m.netd.restart)
+	m.dismissNetd()
 }
 
 // hangUp closes an authd's channel; it leaves at its end.

@@ -36,6 +36,9 @@ func (m *master) status() control.Status {
 		Workers:  []control.WorkerStatus{m.authdStatus()},
 		Counters: m.counters(),
 	}
+	if w, ok := m.netdStatus(); ok {
+		s.Workers = append(s.Workers, w)
+	}
 	for _, l := range m.listeners {
 		s.Listeners = append(s.Listeners, control.ListenerStatus{
 			Label: l.label, Protocol: l.protocol, TLS: l.tls, Address: l.address.String(),
@@ -86,7 +89,7 @@ func (m *master) degraded() []string {
 	if m.pool.failures > 1 {
 		why = append(why, "session processes cannot be started")
 	}
-	return append(why, m.authd.errors...)
+	return append(append(why, m.authd.errors...), m.netdReasons()...)
 }
 
 func (m *master) authdStatus() control.WorkerStatus {
