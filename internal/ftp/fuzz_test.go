@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sallyport/internal/policy"
 )
 
 // replyLine is what every line of every reply looks like.
@@ -38,6 +40,10 @@ func FuzzSession(f *testing.F) {
 	}
 	f.Add([]byte("MKD a\rb\r\nMKD a\r\x00b\r\nCWD a\r\x00b\r\nPWD\r\nSTAT .\r\nMLST\r\n"), true)
 	f.Add([]byte("\xff\xfb\x01\xff\xfd\x02NO\xff\xf4OP\r\nQUIT\r\nNOOP\r\n"), false)
+	f.Add([]byte("HASH f\r\nXCRC f 0 5\r\nMD5 f\r\nRANG 2 5\r\nHASH f\r\nOPTS HASH MD5\r\nXSHA512 f\r\nABOR\r\n"), true)
+	f.Add([]byte("MODE Z\r\nOPTS MODE Z LEVEL 9\r\nEPSV\r\nRETR f\r\nRANG 0 3\r\nEPSV\r\nSTOR f\r\nMODE S\r\n"), true)
+	f.Add([]byte("SITE COPY f g\r\nSITE CPFR f\r\nSITE CPTO h\r\nSITE RMDIR /\r\nSITE MKDIR a/b\r\nSITE SYMLINK f l\r\nABOR\r\n"), true)
+	f.Add([]byte("MFF modify=20240102030405;UNIX.mode=600; f\r\nMFMT 20240102030405 f\r\nSITE UTIME 202401020304 f\r\nSITE CHMOD u+x,g= f\r\n"), true)
 	f.Add([]byte(strings.Repeat("EPSV\r\nLIST\r\nABOR\r\nSTAT\r\n", 20)), true)
 	f.Fuzz(func(t *testing.T, in []byte, login bool) {
 		if len(in) > 4096 {
@@ -45,6 +51,10 @@ func FuzzSession(f *testing.F) {
 		}
 		o := ordinary()
 		o.Unconnected = true
+		settings["digests"](&o)
+		settings["modez"](&o)
+		settings["display"](&o)
+		o.View.Log.Classes, o.View.Log.Transfer = policy.LogAll, true
 		o.Active = func(netip.AddrPort) string { return "not in this test" }
 		w := begin(t, o)
 		w.put("f", tenBytes)

@@ -3,11 +3,14 @@ package ftp
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"sallyport/ipc"
 )
 
 // model is what a client has to know of a session: a small, second account of
@@ -16,7 +19,9 @@ type model struct {
 	named, user string
 	renaming    bool
 	ascii       bool
-	rest        int
+	rest, last  int // of REST or RANG; last -1: to the end
+	copying     bool
+	deflate     bool
 	onlyEPSV    bool
 	passive     bool
 	over        bool
@@ -26,7 +31,7 @@ const tenBytes = "0123456789"
 
 // expect returns the beginning of the reply to a command and moves on.
 func (m *model) expect(verb, arg string) string {
-	if m.user == "" && !strings.Contains(" USER PASS QUIT NOOP TYPE XYZZY ", " "+verb+" ") {
+	if m.user == "" && !strings.Contains(" USER PASS QUIT NOOP TYPE XYZZY CLNT LANG ", " "+verb+" ") {
 		return "530 Please"
 	}
 	if m.renaming && !strings.Contains(" RNTO NOOP QUIT STAT XYZZY ", " "+verb+" ") {
@@ -57,8 +62,33 @@ func (m *model) expect(verb, arg string) string {
 		case m.ascii && n > 0:
 			return "501 REST: Resuming"
 		}
-		m.rest = n
+		m.rest, m.last = n, -1
 		return "350 Restarting at " + arg
+	case "RANG":
+		return m.rangReply(arg)
+	case "CLNT":
+		return "200 OK"
+	case "LANG":
+		if m.user != "" {
+			return "500 Unable"
+		}
+		return "200 Using"
+	case "MODE":
+		m.deflate = arg == "Z"
+		if m.deflate {
+			return "200 OK"
+		}
+		return "200 Mode set to S"
+	case "MFMT":
+		return "213 Modify=20240102030405; f"
+	case "MDTM":
+		return "213 "
+	case "HASH":
+		return m.hashReply()
+	case "XCRC":
+		return "213 A684C7C6"
+	case "SITE":
+		return m.siteReply(arg)
 	case "RNFR":
 		if arg != "f" {
 			return "550 "
@@ -136,18 +166,77 @@ func (m *model) passReply(secret string) string {
 
 // retrReply is of RETR f, with a client that connects where it can.
 func (m *model) retrReply() string {
-	off := m.rest
-	m.rest = 0
+	off, last := m.rest, m.last
+	m.rest, m.last = 0, -1
+	end := len(tenBytes)
+	if last >= 0 {
+		end = last + 1
+	}
 	switch {
+	case last >= 0 && m.ascii:
+		return "551 RANG"
 	case off > 0 && m.ascii:
 		return "501 REST: Resuming"
-	case off > len(tenBytes):
+	case off > len(tenBytes), end > len(tenBytes):
 		return "554 "
 	case !m.passive:
 		return "425 Unable to build data connection: No PORT or PASV"
 	}
 	m.passive = false
-	return "150 " + tenBytes[off:]
+	return "150 " + tenBytes[off:end]
+}
+
+func (m *model) rangReply(arg string) string {
+	var a, b int
+	_, err := fmt.Sscanf(arg, "%d %d", &a, &b)
+	switch {
+	case err != nil:
+		return "501 RANG requires"
+	case a == 1 && b == 0:
+		m.rest, m.last = 0, -1
+		return "350 Reset"
+	case m.ascii:
+		return "551 RANG"
+	case a > b:
+		return "501 RANG start"
+	}
+	m.rest, m.last = a, b
+	return "350 Transferring"
+}
+
+// hashReply is of HASH f: it takes REST and RANG as RETR does, and knows no TYPE.
+func (m *model) hashReply() string {
+	off, last := m.rest, m.last
+	m.rest, m.last = 0, -1
+	end := len(tenBytes)
+	if last >= 0 {
+		end = last + 1
+	}
+	if off > len(tenBytes) || end > len(tenBytes) {
+		return "554 "
+	}
+	return fmt.Sprintf("213 SHA-1 %d-%d ", off, end)
+}
+
+func (m *model) siteReply(arg string) string {
+	verb, _, _ := strings.Cut(arg, " ")
+	switch verb {
+	case "CPFR":
+		m.copying = arg == "CPFR f"
+		if !m.copying {
+			return "550 missing"
+		}
+		return "350 File"
+	case "CPTO":
+		if !m.copying {
+			return "503 Bad"
+		}
+		m.copying = false
+		return "250 Copy"
+	case "CHMOD":
+		return "200 SITE CHMOD"
+	}
+	return "500 'SITE NOPE' not understood"
 }
 
 // TestSequencesFollowTheModel plays random sessions, each command answered
@@ -156,12 +245,16 @@ func TestSequencesFollowTheModel(t *testing.T) {
 	command := rapid.SampledFrom([]string{
 		"USER ann", "USER ann", "USER bob", "USER", "PASS secret", "PASS secret", "PASS wrong", "PASS", "XYZZY", "NOOP", "STAT", "ABOR",
 		"TYPE A", "TYPE I", "TYPE I", "REST 0", "REST 4", "REST 10", "REST 11", "REST x", "RNFR f", "RNFR missing", "RNTO f", "RNTO f",
-		"SIZE f", "PASV", "EPSV", "EPSV ALL", "PORT 10,0,0,1,20,20", "RETR f", "RETR f", "QUIT",
+		"SIZE f", "RANG 2 5", "RANG 0 9", "RANG 3 10", "RANG 1 0", "RANG 5 2", "RANG x y", "CLNT x", "LANG en", "MODE Z", "MODE S", "MODE S",
+		"MFMT 20240102030405 f", "MDTM f", "HASH f", "XCRC f", "SITE CPFR f", "SITE CPFR missing", "SITE CPTO g", "SITE CHMOD 644 f", "SITE NOPE", "PASV", "EPSV", "EPSV ALL", "PORT 10,0,0,1,20,20", "RETR f", "RETR f", "QUIT",
 	})
 	rapid.Check(t, func(t *rapid.T) {
-		w := begin(t, ordinary())
+		o := ordinary()
+		settings["digests"](&o)
+		settings["modez"](&o)
+		w := begin(t, o)
 		w.put("f", tenBytes)
-		m := &model{}
+		m := &model{last: -1}
 		if rapid.Bool().Draw(t, "logged in") {
 			w.login()
 			m.user = "ann"
@@ -175,7 +268,7 @@ func TestSequencesFollowTheModel(t *testing.T) {
 			verb, arg, _ := strings.Cut(c, " ")
 			want := m.expect(verb, arg)
 			if data, ok := strings.CutPrefix(want, "150 "); ok {
-				w.retrieve(c, address, data)
+				w.retrieve(c, address, data, m.deflate)
 				continue
 			}
 			got := w.cmd("%s", c)
@@ -203,13 +296,19 @@ func announced(reply string) string {
 }
 
 // retrieve runs RETR over a connection to the announced port.
-func (w *world) retrieve(command, port, want string) {
+func (w *world) retrieve(command, port, want string, deflate bool) {
 	w.t.Helper()
 	c := dial(w.t, "127.0.0.1:"+port)
 	defer c.Close()
 	w.want("150 ", command)
-	b, err := io.ReadAll(c)
-	must(w.t, err)
+	var b []byte
+	if deflate {
+		b = []byte(inflated(w.t, c))
+	} else {
+		var err error
+		b, err = io.ReadAll(c)
+		must(w.t, err)
+	}
 	if string(b) != want {
 		w.t.Fatalf("%s: %q, want %q", command, b, want)
 	}
@@ -221,7 +320,18 @@ func (w *world) retrieve(command, port, want string) {
 // come in order, none twice, none is missing.
 func TestTransfersEndInEveryOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := begin(t, ordinary())
+		o := ordinary()
+		settings["digests"](&o)
+		if rapid.Bool().Draw(t, "hidden") {
+			settings["hidden"](&o)
+		}
+		if rapid.Bool().Draw(t, "counted and slowed") {
+			o.View.CountTransfers = true
+			for _, c := range []string{"RETR", "STOR", "APPE", "STOU"} {
+				o.Rates = append(o.Rates, ipc.RateRule{Command: c, PerSecond: 4 << 30, Free: 1 << 16})
+			}
+		}
+		w := begin(t, o)
 		w.login()
 		w.sparse("big", plenty)
 		for range rapid.IntRange(1, 4).Draw(t, "transfers") {
@@ -230,7 +340,16 @@ func TestTransfersEndInEveryOrder(t *testing.T) {
 				return
 			}
 		}
-		w.want("200", "NOOP")
+		w.want("200", "EPSV ALL")
+		w.passive() // a call comes behind what master was told without one
+		if left, _ := filepath.Glob(filepath.Join(w.root, ".in.*")); len(left) > 0 {
+			t.Fatalf("left behind: %q", left)
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.running != 0 {
+			t.Fatalf("%d transfers run", w.running)
+		}
 	})
 }
 
@@ -242,7 +361,7 @@ func (w *world) disturb(t *rapid.T) bool {
 	var wait []string // replies that come behind the transfer's
 	aborted, quit := false, false
 	for !aborted {
-		switch what := rapid.SampledFrom([]string{"ABOR", "abor synch", "reset", "close", "STAT", "NOOP", "RETR", "QUIT", "some data"}).Draw(t, "disturbance"); what {
+		switch what := rapid.SampledFrom([]string{"ABOR", "abor synch", "reset", "close", "STAT", "NOOP", "RETR", "HASH", "SITE RMDIR", "SITE CHMOD", "QUIT", "some data"}).Draw(t, "disturbance"); what {
 		case "ABOR":
 			w.send("ABOR\r\n")
 			wait, aborted = append(wait, "226 Abort"), true
@@ -265,6 +384,19 @@ func (w *world) disturb(t *rapid.T) bool {
 			wait = append(wait, "425 ")
 			w.reset(data)
 			aborted = true
+		case "HASH":
+			w.send("HASH missing\r\n")
+			wait = append(wait, "550 ")
+			w.reset(data)
+			aborted = true
+		case "SITE RMDIR":
+			w.send("SITE RMDIR missing\r\n")
+			wait = append(wait, "550 ")
+			w.reset(data)
+			aborted = true
+		case "SITE CHMOD": // waits, and an ABOR behind it is for the transfer
+			w.send("SITE CHMOD 644 missing\r\n")
+			wait = append(wait, "550 ")
 		case "QUIT":
 			w.send("QUIT\r\n")
 			if len(wait) > 0 {
