@@ -159,7 +159,7 @@ func (c *checker) pemFile(key, path string, trust int, kind string) {
 
 // paths looks at what the settings of sessions name.
 func (c *checker) paths(s *policy.Settings) {
-	if s.Log.Transfer != "" {
+	if strings.HasPrefix(s.Log.Transfer, "/") {
 		c.logFile("log.transfer", s.Log.Transfer)
 	}
 	for _, x := range s.Log.Extended {

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -27,6 +28,26 @@ func Diff(from, to *policy.Policy) []string {
 			out = append(out, e.line(e.told(), "not set"))
 		}
 	}
+	was, is := displayTexts(from), displayTexts(to)
+	for _, path := range slices.Sorted(maps.Keys(is)) {
+		if text, had := was[path]; had && text != is[path] {
+			out = append(out, "display: the text of "+quote(path)+" has changed")
+		}
+	}
+	return out
+}
+
+// displayTexts are the display files that the views of sessions hold.
+func displayTexts(p *policy.Policy) map[string]string {
+	out := map[string]string{}
+	everySetting(p, func(_ *policy.Host, s *policy.Settings) {
+		d, v := &s.Display, &s.Session.Display
+		for path, text := range map[string]string{d.Connect: v.Connect, d.Login: v.Login.Text, d.Chdir: v.Chdir.Text, d.Quit: v.Quit.Text, d.Transfer: v.Transfer.Text} {
+			if strings.HasPrefix(path, "/") {
+				out[path] = text
+			}
+		}
+	})
 	return out
 }
 

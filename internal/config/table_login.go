@@ -126,9 +126,10 @@ func loginBlocks() []*Block {
 func logKeys() []*Key {
 	return []*Key{
 		{
-			Path: "log.transfer", Type: path(1024, true), In: sessions, Default: `"none"`, Example: `"/var/log/sallyport/xferlog"`, Directive: "TransferLog",
-			Doc: "File of the transfer log, in the form of xferlog(5).",
-			at:  func(c *scope) any { return &c.s.Log.Transfer },
+			Path: "log.transfer", Type: logOrNone, In: sessions, Default: `"none"`, Example: `"/var/log/sallyport/xferlog"`, Directive: "TransferLog",
+			Doc:  "File of the transfer log, in the form of xferlog(5).",
+			More: "\"syslog:LEVEL\" makes events transfer.done of it, in the journal.",
+			at:   func(c *scope) any { return &c.s.Log.Transfer },
 		},
 		{
 			Path: "log.extended.commands", Type: logCommands, In: own, Default: `["ALL"]`, Example: `["AUTH", "EXIT"]`,

@@ -231,6 +231,24 @@ var logTarget = &Type{
 	show: func(src any) string { return quote(*src.(*string)) },
 }
 
+// logOrNone is logTarget, or "none".
+var logOrNone = &Type{
+	Name: "path", Form: withNone(logTarget.Form, true),
+	read: func(v *value, dst any, report func(problem)) {
+		if isNone(v) {
+			*dst.(*string) = ""
+			return
+		}
+		logTarget.read(v, dst, report)
+	},
+	show: func(src any) string {
+		if *src.(*string) == "" {
+			return `"none"`
+		}
+		return logTarget.show(src)
+	},
+}
+
 // logClasses are the names of docs/LOGGING.md, for lists shown and suggested.
 var logClasses = []struct {
 	name string

@@ -65,8 +65,12 @@ func (v *validator) at(s *section, key string, d Diagnostic) {
 func where(rng hcl.Range) string { return fmt.Sprintf("on line %d", rng.Start.Line) }
 
 func (v *validator) section(s *section) {
-	seen := map[string]string{}
+	seen, blocks := map[string]string{}, map[string]int{}
 	for _, k := range s.kids {
+		if n := blocks[k.block.Path]; n == maxBlocks && v.t.listed(k.block.Path) {
+			v.add(k.rng, Diagnostic{Key: k.block.name(), Problem: "is one block too many", Right: fmt.Sprintf("at most %d of a kind are possible", maxBlocks)})
+		}
+		blocks[k.block.Path]++
 		switch k.block.Path {
 		case "listener":
 			v.listener(k)
@@ -105,6 +109,15 @@ func (v *validator) section(s *section) {
 	if s.set("auth.file.groups") != nil && s.set("auth.file.users") == nil && s == v.top {
 		v.at(s, "auth.file.groups", Diagnostic{Severity: Warning, Problem: "is of no use without auth.file.users"})
 	}
+}
+
+// maxBlocks bounds the blocks of one list in a section: an array of the views'
+// codec holds four times as many.
+const maxBlocks = 1024
+
+// listed says whether blocks of this path make a list.
+func (t *table) listed(path string) bool {
+	return slices.ContainsFunc(lists(), func(l lister) bool { return l.blockPath() == path })
 }
 
 // once reports a block by name that stands in its section twice.
