@@ -75,9 +75,9 @@ func (l *sessionLogs) login(q *ipc.LoginReport, root string) {
 }
 
 // burst is how many messages a session may send in a laneWindow: more where it
-// has to report its commands.
-func (l *logs) burst() int {
-	if l.any {
+// has to report its commands. One that an earlier image has left may have to, too.
+func (m *master) burst() int {
+	if m.logs.any || m.upgrades.done > 0 {
 		return laneLogged
 	}
 	return laneBurst
@@ -216,6 +216,12 @@ func (m *master) logRecord(s *session, r *ipc.Record) {
 	if !s.logs.records.take(m.loop.now) {
 		m.logs.skipped++
 		return
+	}
+	if r.Lost > 0 {
+		m.logs.skipped += uint64(r.Lost)
+		if s.reports.take(m.loop.now) {
+			m.log.Warn("commands without a line in the logs: too many a second", append(s.facts(), logging.Kind(logging.RecordsDropped), "count", r.Lost)...)
+		}
 	}
 	r.Class &= policy.LogAll
 	m.writeRecord(s, r, "")

@@ -76,7 +76,7 @@ func (m *master) newSession(c *child, lane, notice int, p *page) (*session, erro
 		notice: ipc.New(notice, ipc.SessionNotice, ipc.Master),
 	}
 	s.laneQ, s.noticeQ = ipc.NewQueue(s.lane, laneQueue), ipc.NewQueue(s.notice, noticeMax)
-	s.lane.Limit(m.logs.burst(), laneWindow)
+	s.lane.Limit(m.burst(), laneWindow)
 	s.logs.records = newBucket(recordBurst, time.Second, m.loop.now)
 	s.reports = newBucket(20, 10*time.Second, m.loop.now)
 	s.idle.fn = func() { m.idleCheck(s) }

@@ -37,7 +37,7 @@ type record struct {
 // maxRecords bounds the records of a second: what a client drives beyond that is
 // counted and not sent. With maxCalls and maxEvents it stays below what master
 // takes.
-const maxRecords = 2000
+const maxRecords = 8000
 
 // recorded runs a command and tells master of it where the logs want that.
 // Commands nest where STAT is answered during a transfer.
