@@ -77,8 +77,8 @@ func limitKeys() []*Key {
 			at:   func(c *scope) any { return &c.s.TimeoutSession },
 		},
 		{
-			Path: "timeout.linger", Type: seconds(1, 300, true), In: sessions, Default: `"10s"`, Example: `"30s"`, Directive: "TimeoutLinger",
-			Doc: "How long the end of a data connection may wait for the client's.",
+			Path: "timeout.linger", Type: seconds(1, 300, true), In: sessions, Default: `"none"`, Example: `"10s"`, Directive: "TimeoutLinger",
+			Doc: "How long the 226 after a download may wait for the client to close the data connection; none: it does not wait.",
 			at:  func(c *scope) any { return &c.s.Session.TimeoutLinger },
 		},
 	}...)

@@ -223,7 +223,7 @@ timeout {
   no_transfer = "30m"
   session     = "8h"
   session "1h" { group = ["guests"] }
-  linger      = "none"
+  linger      = "30s"
 }
 root "/srv/%u" {
   user  = ["^a"]
