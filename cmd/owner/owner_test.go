@@ -104,7 +104,7 @@ func TestMakesOneHome(t *testing.T) {
 	if err := os.Chown(top+"/theirs", testUID, testGID); err != nil { // where root has no right of its own
 		t.Fatal(err)
 	}
-	if err := os.Chmod(top+"/theirs", 0o500); err != nil {
+	if err := unix.Chmod(top+"/theirs", 0o500); err != nil {
 		t.Fatal(err)
 	}
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.PID))

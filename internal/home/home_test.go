@@ -39,7 +39,7 @@ func place(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chmod(top, 0o755); err != nil {
+	if err := unix.Chmod(top, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return top
@@ -109,7 +109,7 @@ func TestAHomeThatExistsIsNotTouched(t *testing.T) {
 	r := request(t, top+"/alice")
 	r.Skeleton = top
 	must(t, os.Mkdir(r.Path, 0o755))
-	must(t, os.Chmod(r.Path, 0o757)) // as open as can be
+	must(t, unix.Chmod(r.Path, 0o757)) // as open as can be
 	before := stat(t, r.Path)
 	created, err := Make(r)
 	if created || err != nil {
@@ -146,7 +146,7 @@ func TestWhatIsNoPlaceForAHome(t *testing.T) {
 	top := place(t)
 	must(t, os.WriteFile(top+"/file", nil, 0o644))
 	must(t, os.Mkdir(top+"/open", 0o755))
-	must(t, os.Chmod(top+"/open", 0o777))
+	must(t, unix.Chmod(top+"/open", 0o777))
 	must(t, os.Mkdir(top+"/foreign", 0o755))
 	must(t, os.Chown(top+"/foreign", 12345, 12345))
 	must(t, os.Mkdir(top+"/theirs", 0o755))
@@ -184,7 +184,7 @@ func TestWhatIsNoPlaceForAHome(t *testing.T) {
 		}
 	}
 	for _, id := range [][2]uint32{{0, gid}, {^uint32(0), gid}, {uid, ^uint32(0)}} {
-		if _, err := Make(Request{Path: top + "/root", UID: id[0], GID: id[1], Mode: 0o700}); err == nil {
+		if _, err := Make(Request{Path: top + "/root", UID: id[0], GID: id[1], Mode: 0o700, DirMode: 0o711}); err == nil {
 			t.Errorf("a home for %v", id)
 		}
 	}
@@ -206,7 +206,7 @@ func TestWaysThatAreTaken(t *testing.T) {
 	must(t, os.Mkdir(top+"/theirs", 0o700))
 	must(t, os.Chown(top+"/theirs", int(uid), int(gid)))
 	must(t, os.Mkdir(top+"/team", 0o775))
-	must(t, os.Chmod(top+"/team", 0o2775))
+	must(t, unix.Chmod(top+"/team", 0o2775))
 	for path, real := range map[string]string{
 		"/home/alice": "/data/homes/alice", "/theirs/sub/alice": "/theirs/sub/alice", "/team/alice/": "/team/alice", "//data//bob": "/data/bob",
 	} {
@@ -226,14 +226,14 @@ func TestTheSkeletonIsCopied(t *testing.T) {
 	top := place(t)
 	skel := top + "/skel"
 	must(t, os.MkdirAll(skel+"/d/e", 0o755))
-	must(t, os.Chmod(skel+"/d", 0o2750))
+	must(t, unix.Chmod(skel+"/d", 0o2750))
 	must(t, os.WriteFile(skel+"/.profile", []byte(strings.Repeat("profile", 50_000)), 0o644))
 	must(t, os.WriteFile(skel+"/d/tool", []byte("tool"), 0o755))
-	must(t, os.Chmod(skel+"/d/tool", 0o6755))
+	must(t, unix.Chmod(skel+"/d/tool", 0o6755))
 	must(t, os.Symlink("/etc/shadow", skel+"/link"))
 	must(t, os.Symlink("no", skel+"/d/e/dangling"))
-	must(t, os.Chmod(skel+"/.profile", 0o644)) // the umask is that of earlier homes
-	must(t, os.Chmod(skel+"/d/e", 0o755))
+	must(t, unix.Chmod(skel+"/.profile", 0o644)) // the umask is that of earlier homes
+	must(t, unix.Chmod(skel+"/d/e", 0o755))
 	must(t, unix.Mkfifo(skel+"/pipe", 0o644))
 	must(t, unix.Mknod(skel+"/null", unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))))
 	r := Request{Path: top + "/alice", UID: uid, GID: gid, Mode: 0o750, DirMode: 0o711, Skeleton: skel}
@@ -343,7 +343,7 @@ func TestRacingLinksOnTheWay(t *testing.T) {
 	theirs := top + "/theirs"
 	must(t, os.Mkdir(theirs, 0o755))
 	must(t, os.Mkdir(theirs+"/d", 0o755))
-	must(t, os.Chmod(theirs, 0o755))
+	must(t, unix.Chmod(theirs, 0o755))
 	must(t, os.Mkdir(top+"/outside", 0o755))
 	must(t, os.Symlink("../outside", theirs+"/l"))
 	for _, p := range []string{theirs, theirs + "/d", theirs + "/l"} {

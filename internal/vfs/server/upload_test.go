@@ -351,6 +351,7 @@ func TestSizesAreNotTheSessionsToSay(t *testing.T) {
 		"more, replacing":      {limited(hiddenRules(false)), "/small", ipc.WriteStore, 0, "1234567890a", refusal(ipc.DeniedSize), 4},
 		"appended just":        {limited(permissive()), "/small", ipc.WriteAppend, 0, "123456", nil, 10},
 		"appended more":        {limited(permissive()), "/small", ipc.WriteAppend, 0, "1234567", refusal(ipc.DeniedSize), 10},
+		"appended more, kept":  {limited(deleting), "/small", ipc.WriteAppend, 0, "1234567", refusal(ipc.DeniedSize), 10},
 		"appended to no avail": {limited(permissive()), "/large", ipc.WriteAppend, 0, "", refusal(ipc.DeniedSize), 16},
 		"resumed to no avail":  {limited(permissive()), "/large", ipc.WriteResume, 3, "", refusal(ipc.DeniedSize), 16},
 		"never truncated":      {limited(permissive()), "/large", ipc.WriteStore, 0, "", nil, 16},
