@@ -5,8 +5,8 @@
 #   systemctl reload sallyport      apply it to new sessions; an error changes nothing
 #
 # What is not set has a safe default: with every line below commented out, the
-# users of this system log in with their passwords and see their home directories.
-# FTP as such is not encrypted: passwords and files can be read on the way.
+# users of this system log in with their passwords and see their home directories,
+# with TLS where their programs ask for it.
 
 # The words of the 220 greeting. It names neither program nor version.
 #ident = "FTP server ready"
@@ -19,11 +19,30 @@ listener "ftp" {
   address  = ["[::]:21"]
 }
 
+# TLS from the first byte, for programs that call it "implicit". Under systemd also:
+# systemctl enable --now sallyport-ftps.socket
+#listener "ftps" {
+#  protocol = "ftp"
+#  tls      = "implicit"
+#  address  = ["[::]:990"]
+#}
+
+# Without a certificate of your own the server makes one that no program trusts by
+# itself. FTP as such is not encrypted: as long as required is "off", programs that
+# do not ask for TLS send passwords and files in clear. required = "on" refuses them.
+#tls {
+#  required = "on"
+#  certificate {
+#    file = "/etc/ssl/sallyport/ftp.example.org.pem"
+#    key  = "/etc/ssl/sallyport/ftp.example.org.key"
+#  }
+#}
+
 # Ports for passive data connections: open the same in the firewall. Behind NAT,
-# address is the public IP address.
+# address is the public IP address, or a name that has it.
 #passive {
 #  ports   = "49152-51151"
-#  address = "192.0.2.10"
+#  address = "ftp.example.org"
 #}
 
 # Who may log in: first the users file, if one is named, then the system through
@@ -44,6 +63,19 @@ root "~" {}
 # May a user overwrite files, and go on with an upload that broke off?
 #allow_overwrite     = true
 #allow_store_restart = true
+
+# Files for everybody, read only by their permissions: anonymous logins have the
+# rights of the user "ftp" and see this directory alone.
+#anonymous "/srv/ftp" {
+#  user                = "ftp"
+#  aliases             = ["anonymous"]
+#  require_valid_shell = false
+#}
+
+# The journal has it all; this is the classic log of transfers, for programs.
+#log {
+#  transfer = "/var/log/sallyport/xferlog"
+#}
 
 max {
   instances       = 500     # clients at once

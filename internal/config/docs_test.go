@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -123,5 +124,24 @@ func TestExamplesOfTheDocumentsAreRight(t *testing.T) {
 		if _, diags := Parse("example.hcl", []byte(e), withRoot); len(diags) > 0 {
 			t.Errorf("%v\n%s", diags, e)
 		}
+	}
+}
+
+// TestPackagedFileIsRight reads the file that is installed, as it is and with
+// everything in it that is commented out.
+func TestPackagedFileIsRight(t *testing.T) {
+	src, err := os.ReadFile("../../packaging/sallyport.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := regexp.MustCompile(`(?m)^#(\S|  \S|    \S)`) // not "# text"
+	whole := code.ReplaceAllString(string(src), "$1")
+	for name, text := range map[string]string{"as it is": string(src), "with all of it": whole} {
+		if _, diags := Parse("sallyport.hcl", []byte(text), withRoot); len(diags) > 0 {
+			t.Errorf("%s: %v\n%s", name, diags, text)
+		}
+	}
+	if strings.Count(whole, "\ntls {") != 1 {
+		t.Error("what is commented out was not read")
 	}
 }

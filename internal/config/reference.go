@@ -132,11 +132,13 @@ var general = []struct{ head, text string }{
 	{"Values", "Texts, times, sizes, rates, modes, ranges and addresses stand in quotes: times \"90s\" \"10m\" \"1h30m\" \"7d\", sizes \"512KiB\" \"2GiB\" " +
 		"(a bare number counts bytes), rates \"20/1s\", modes \"027\", ranges \"49152-51151\", networks \"10.0.0.0/8\"."},
 	{"Contexts", "What stands at the top level holds for every virtual_host, which may set it anew. A when block changes settings for the sessions it selects. " +
-		"Later in this list wins: the default, the top level, the virtual_host, the when blocks of the top level, the when blocks of the virtual_host. " +
+		"Later in this list wins: the default, the top level, the virtual_host, the when blocks of the top level, the when blocks of the virtual_host, an anonymous block. " +
 		"A block of plain values (max, timeout, auth, ...) changes the values it names and leaves the others; it may be written more than once, but each value once."},
 	{"Selectors", "A selector is a list of items, some perhaps with \"!\". With match = \"any\" (the default) it fits if one plain item fits and no item with \"!\" does; " +
 		"with \"all\" every plain item must fit, and none with \"!\"; with \"regex\" the items are regular expressions. \"*\" is every name. " +
 		"Where a block has several lists, their items count as one. Where blocks of one kind repeat, the first that fits decides."},
+	{"Lists", "Blocks of one kind make a list. Where the first that fits decides, those of a virtual_host or an anonymous block replace what is inherited, " +
+		"and those of a when come before it. Where each block has a label of its own and all hold, a block replaces the inherited one of the same label."},
 	{"Errors", "All errors of a file are told at once, each with its line, the value and what would be right. An unknown name is an error. " +
 		"So is a word of a feature that is not built yet; the message says so. A reload with an error changes nothing."},
 }

@@ -14,8 +14,7 @@ serves() {
 	check "and does not see the first one's file" not ftp bob:bob-secret //home/alice/up -o /dev/null
 	check "a wrong password is refused" fails_saying 530 ftp bob:wrong x -o /dev/null
 
-	sed -i 's/^#auth {/auth {/; s/^#  order = .*/  order = ["file", "'"$system"'*"]/; s/^#  file {/  file {/; s/^#    users/    users/; s/^#  }$/  }/; s/^#}$/}/' /etc/sallyport/sallyport.hcl
-	sed -i '/^#passive {/,/^}/s/^}/#}/' /etc/sallyport/sallyport.hcl
+	sed -i '/^#auth {/,/^#}$/{s/^#//; s/^  order = .*/  order = ["file", "'"$system"'*"]/}' /etc/sallyport/sallyport.hcl
 	echo web-secret | ftpdctl passwd add web --uid 3001 --gid 3001 --home /srv/web --hash sha512 --stdin >/dev/null
 	check "the configuration of the test is right" ftpdctl config check
 	check "reload succeeds" systemctl reload sallyport
