@@ -39,6 +39,7 @@ type world struct {
 	dir    string
 	server *server
 	master *ipc.Conn
+	view   func(*policy.Authd) // what else configure is to say
 	ended  chan error
 
 	mu       sync.Mutex
@@ -127,13 +128,17 @@ func user(name string, id int) string {
 	return fmt.Sprintf("%s:%s:%d:%d::/srv/%s:/bin/sh\n", name, hashed(name), id, id, name)
 }
 
-func (w *world) configure(generation uint32, change func(*policy.AuthHost)) {
+func (w *world) configure(generation uint32, change func(*policy.AuthHost)) *ipc.AuthdReady {
 	w.t.Helper()
 	h := w.host()
 	if change != nil {
 		change(&h)
 	}
-	fd, err := ipc.SealBlob("authd", &policy.Authd{Hosts: []policy.AuthHost{h}})
+	view := &policy.Authd{Hosts: []policy.AuthHost{h}}
+	if w.view != nil {
+		w.view(view)
+	}
+	fd, err := ipc.SealBlob("authd", view)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -143,6 +148,7 @@ func (w *world) configure(generation uint32, change func(*policy.AuthHost)) {
 	if ready.Generation != generation {
 		w.t.Fatalf("generation %d", ready.Generation)
 	}
+	return ready
 }
 
 func (w *world) send(body any, fds ...int) {

@@ -159,10 +159,10 @@ func (s *server) rehost(r *ipc.Rehost) {
 		return
 	}
 	switch {
-	case ss.account != nil || ss.ch.c.State() != ipc.AuthAsk:
-		s.log(logError, "session %d: another host is named after the login", ss.id)
 	case ss.try != nil && ss.try.asked:
 		ss.violation("another host was chosen during a login")
+	case ss.account != nil || ss.ch.c.State() != ipc.AuthAsk:
+		s.log(logError, "session %d: another host is named after the login", ss.id)
 	default:
 		ss.cancel()
 		ss.tls.host, ss.tls.offered, ss.tls.client = s.tls.Host(r.TLS), nil, nil

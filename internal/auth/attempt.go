@@ -208,6 +208,7 @@ func (a *Attempt) Next() Step {
 	}
 	if !a.closing {
 		a.conclude()
+		a.res = *a.denial
 	}
 	if !a.skip && a.denial != nil {
 		if step, ask := a.nextDecoy(); ask {
