@@ -84,10 +84,12 @@ func (m *master) filesStarted(s *session, f *filesProc, fd, names int) {
 	}
 	unix.Close(names)
 	set, rules, u := s.login.set, s.c.gen.rules, userOf(q)
+	store := rules.MaxStore(set, u, s.c.class)
+	m.boundFiles(s, store)
 	err := f.conn.TrySend(&ipc.FilesStart{
 		Session: s.c.id, User: q.User, Root: s.login.root, Home: q.Home, Sandbox: set.Files.Sandbox,
 		Chdir: rules.Chdir(set, u, s.c.class), LinksInRoot: set.AllowRootSymlinks,
-		MaxStore: rules.MaxStore(set, u, s.c.class), MaxRetrieve: rules.MaxRetrieve(set, u, s.c.class),
+		MaxStore: store, MaxRetrieve: rules.MaxRetrieve(set, u, s.c.class),
 	})
 	if err != nil {
 		m.filesFailed(s, "files: "+err.Error())
