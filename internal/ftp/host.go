@@ -73,7 +73,7 @@ func (s *Session) hostByName(name string) {
 	case !ok:
 	case r.Refused:
 		closeFDs(fds)
-		s.reply(504, name, textNoHost)
+		s.reply(504, name, ": ", r.Text)
 	case s.adopt(r, fds):
 		s.named = ""
 		s.tls.user = "" // authd has forgotten the certificate with the former host
