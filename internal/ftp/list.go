@@ -102,10 +102,10 @@ func (s *Session) transferList(verb, name, opening string, l *vfs.Listing, err e
 	if !ok {
 		return
 	}
+	s.began(raw, "", 0, 0, false)
 	s.reply(150, opening)
 	s.flush()
 	s.page.SetTransfer(shm.StateListing, -1)
-	s.began(raw, "", 0, 0, false)
 	c, failed := s.protect(raw)
 	switch {
 	case failed != nil:

@@ -70,9 +70,9 @@ func (s *Session) upload(verb, arg string, how uint8, p span) {
 		return
 	}
 	w := newSink(f, how, p)
+	s.began(raw, "i", f.Size, w.off, !f.Created)
 	s.openingUpload(how, arg)
 	s.page.SetTransfer(shm.StateUploading, -1)
-	s.began(raw, "i", f.Size, w.off, !f.Created)
 	c, err := s.protect(raw)
 	if err == nil && how == ipc.WriteStore && !f.Created {
 		err = s.truncate(f.FD)

@@ -76,9 +76,9 @@ func retr(s *Session, arg string) {
 	if !ok {
 		return
 	}
+	s.began(raw, "o", f.Size, span.first, false)
 	s.opening(arg, size-span.first)
 	s.page.SetTransfer(shm.StateDownloading, size-span.first)
-	s.began(raw, "o", f.Size, span.first, false)
 	c, err := s.protect(raw)
 	if err == nil {
 		err = s.download(c, f.FD, span.first, size)
