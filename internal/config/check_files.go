@@ -24,22 +24,40 @@ func (c *checker) plain() {
 	for _, l := range c.p.Listeners {
 		explicit = explicit || l.TLS == ""
 	}
+	var open, bare []string // hosts whose clients may send passwords in clear, and those that must
 	for i := range c.p.Hosts {
 		h := &c.p.Hosts[i]
 		t := &h.Base.Session.TLS
 		nobody := len(h.Base.Auth.Order) == 0
 		switch {
+		case !t.Engine && !explicit:
+			c.say(Error, "tls.engine", "false", fmt.Sprintf("host %q has no TLS, and all listeners demand it from the first byte", h.Name), `write tls { engine = true }, or a listener without tls = "implicit"`)
+		case nobody:
 		case !t.Engine:
-			if !explicit {
-				c.say(Error, "tls.engine", "false", fmt.Sprintf("host %q has no TLS, and all listeners demand it from the first byte", h.Name), `write tls { engine = true }, or a listener without tls = "implicit"`)
-			} else if !nobody {
-				c.say(Notice, "tls.engine", "false", fmt.Sprintf("passwords for host %q can be read on the way", h.Name), "write tls { engine = true } and required = \"on\"")
-			}
-		case explicit && !nobody && (t.Required == "off" || t.Required == "data" || t.Required == "!data"):
-			c.say(Notice, "tls.required", t.Required, fmt.Sprintf("clients may send passwords for host %q in clear", h.Name),
-				`where all clients speak TLS, write tls { required = "on" }`)
+			bare = append(bare, h.Name)
+		case explicit && (t.Required == "off" || t.Required == "data" || t.Required == "!data"):
+			open = append(open, h.Name)
 		}
 	}
+	if bare != nil {
+		c.say(Notice, "tls.engine", "false", "passwords can be read on the way for "+hostsText(bare), `write tls { engine = true }`)
+	}
+	if open != nil {
+		c.say(Notice, "tls.required", "", "clients may send passwords in clear for "+hostsText(open), `where all clients speak TLS, write tls { required = "on" }`)
+	}
+}
+
+// hostsText names hosts, the first few of many.
+func hostsText(names []string) string {
+	const most = 3
+	s := "host " + quote(names[0])
+	for _, n := range names[1:min(len(names), most)] {
+		s += ", " + quote(n)
+	}
+	if len(names) > most {
+		s += fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return s
 }
 
 // tls looks at the files that authd will read for a host: who may read and change

@@ -68,14 +68,17 @@ func TestCheckFilesOfTLSAndLogs(t *testing.T) {
 		}},
 		{"unasked clients", pair(cert, key, "client { user = \"cn\" }"), []string{`warning tls.client.user: is of no use where clients are not asked for certificates`}},
 
-		{"passwords in clear", users, []string{`notice tls.required: clients may send passwords for host "default" in clear`}},
-		{"data only", users + "tls { required = \"data\" }", []string{`notice tls.required: clients may send passwords for host "default" in clear`}},
+		{"passwords in clear", users, []string{`notice tls.required: clients may send passwords in clear for host "default"`}},
+		{"data only", users + "tls { required = \"data\" }", []string{`notice tls.required: clients may send passwords in clear for host "default"`}},
+		{"many hosts", users + "virtual_host \"a\" { names = [\"a\"] }\nvirtual_host \"b\" { names = [\"b\"] }\nvirtual_host \"c\" { names = [\"c\"] }\nvirtual_host \"d\" { names = [\"d\"] }\n", []string{
+			`notice tls.required: clients may send passwords in clear for host "default", "a", "b" and 2 more`,
+		}},
 		{"protected", users + "tls { required = \"auth\" }", nil},
 		{"implicit alone", users + "listener \"a\" {\naddress = [\"[::]:990\"]\ntls = \"implicit\"\n}", nil},
 		{"implicit without TLS", users + "tls { engine = false }\nlistener \"a\" {\naddress = [\"[::]:990\"]\ntls = \"implicit\"\n}", []string{
 			`error tls.engine: host "default" has no TLS, and all listeners demand it from the first byte`,
 		}},
-		{"no TLS", users + "tls { engine = false }", []string{`notice tls.engine: passwords for host "default" can be read on the way`}},
+		{"no TLS", users + "tls { engine = false }", []string{`notice tls.engine: passwords can be read on the way for host "default"`}},
 
 		{"logs", nobody + fmt.Sprintf("log {\ntransfer = %q\nextended %q {}\nextended \"syslog:info\" {}\nextended %q {}\nextended %q {}\n}", dir+"/x.log", open+"/e.log", link, dir), []string{
 			`error log.extended: "DIR" is neither a file nor a FIFO`, `error log.extended: "DIR/link" is a symbolic link, and logs do not follow them`, `error log.extended: "DIR/open/e.log" lies in "DIR/open", which is world-writable`,

@@ -139,7 +139,13 @@ func treeOf(p *policy.Policy, all bool) *node {
 		l.show(top, []pair{{nil, base}}, false, keep)
 	}
 	top.anonymous(first, keep)
-	top.whens(p, first, first, keep)
+	top.whens(p, first, nil, keep)
+	says := map[string]*node{} // by the when blocks of the top level, for each class
+	for _, c := range p.Classes {
+		n := new(node)
+		n.changes([]pair{{&scope{s: &first.Base}, &scope{s: first.For(c.Name)}}}, When, func(*Key, string) bool { return true })
+		says[c.Name] = n
+	}
 	for i := range p.Hosts[1:] {
 		h := &p.Hosts[1+i]
 		n := top.sub("virtual_host", h.Name, true)
@@ -149,7 +155,7 @@ func treeOf(p *policy.Policy, all bool) *node {
 			n.sub("anonymous", noRoot, true)
 		}
 		n.anonymous(h, keep)
-		n.whens(p, first, h, keep)
+		n.whens(p, h, says, keep)
 	}
 	return top
 }
@@ -213,8 +219,9 @@ func (n *node) anonymous(h *policy.Host, keep func(*Key, string) bool) {
 	}
 }
 
-// whens enters a `when` block for each class with settings of its own in h.
-func (n *node) whens(p *policy.Policy, first, h *policy.Host, keep func(*Key, string) bool) {
+// whens enters a `when` block for each class with settings of its own in h; top
+// is what those of the top level do to every class of another host.
+func (n *node) whens(p *policy.Policy, h *policy.Host, top map[string]*node, keep func(*Key, string) bool) {
 	seen := map[string]bool{}
 	for _, c := range p.Classes {
 		if seen[c.Name] {
@@ -222,8 +229,8 @@ func (n *node) whens(p *policy.Policy, first, h *policy.Host, keep func(*Key, st
 		}
 		seen[c.Name] = true
 		from := h.Base
-		if h != first { // what the when block of the top level does to this host
-			from = merged(h.Base, &first.Base, first.For(c.Name))
+		if n := top[c.Name]; n != nil {
+			from = merged(h.Base, n)
 		}
 		w := &node{name: "when", path: "when", section: true}
 		w.own("when.", &scope{w: &policy.Selector{Match: "any", Class: []policy.Item{{Name: c.Name}}}}, keep)
@@ -235,11 +242,8 @@ func (n *node) whens(p *policy.Policy, first, h *policy.Host, keep func(*Key, st
 	}
 }
 
-// merged returns s with the difference of from and to applied, as the `when`
-// block that tells it would be.
-func merged(s policy.Settings, from, to *policy.Settings) policy.Settings {
-	n := new(node)
-	n.changes([]pair{{&scope{s: from}, &scope{s: to}}}, When, func(*Key, string) bool { return true })
+// merged returns s with a `when` block applied.
+func merged(s policy.Settings, n *node) policy.Settings {
 	c := (&scope{s: &s}).filled()
 	n.each("", func(path string, a attr) {
 		v := mustValue(a.lit)
