@@ -11,7 +11,7 @@ import (
 // maxLinks bounds the links on the way to a root, as the kernel does.
 const maxLinks = 40
 
-var errForeignLink = errors.New("is a symbolic link that somebody else than root could have placed (allow_root_symlinks)")
+var errForeignLink = errors.New("is a symbolic link that somebody else than root could have placed (allow_chroot_symlinks)")
 
 // openPlain opens a directory of the host component by component. A symbolic
 // link is followed only if root owns it and nobody else can change the directory

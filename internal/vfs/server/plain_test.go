@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Without allow_root_symlinks only a link that root alone can have placed is on
+// Without allow_chroot_symlinks only a link that root alone can have placed is on
 // the way to a root.
 func TestRootsByLinksOfOthersAreRefused(t *testing.T) {
 	dir, _ := jail(t)
