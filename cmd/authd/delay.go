@@ -220,14 +220,16 @@ func (s *server) newHosts() {
 // resetDelays clears rows; answers that wait are not touched.
 func (s *server) resetDelays(r *ipc.DelayReset) {
 	n := 0
-	if r.Host == "" {
-		n = s.delays.table.Reset("")
-	} else {
-		for name := range s.hosts {
-			if hostOf(name) == r.Host || name == r.Host {
-				n += s.delays.table.Reset(name)
+	for name, h := range s.hosts {
+		if r.Host != "" && hostOf(name) != r.Host && name != r.Host {
+			continue
+		}
+		for _, p := range protocols {
+			if s.delays.shared.has(name, p) { // from an earlier process, and not used by this one yet
+				s.delays.table.Pass(name, p, s.delayOf(h).print)
 			}
 		}
+		n += s.delays.table.Reset(name)
 	}
 	_ = s.toMaster(&ipc.DelayCleared{ID: r.ID, Rows: uint32(n)})
 }

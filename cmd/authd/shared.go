@@ -56,6 +56,15 @@ func (d *sharedDelays) key(k delay.Key) shm.DelayKey {
 	return x
 }
 
+// has tells whether there is a row of a host; nil has none.
+func (d *sharedDelays) has(host, protocol string) bool {
+	if d == nil {
+		return false
+	}
+	_, ok := d.t.Find(d.key(delay.Key{Host: host, Protocol: protocol, Step: delay.StepPass}))
+	return ok
+}
+
 // Load implements delay.Store.
 func (d *sharedDelays) Load(k delay.Key) (delay.Saved, bool) {
 	slot, ok := d.t.Find(d.key(k))
