@@ -28,6 +28,8 @@ type realm struct {
 	addr string
 	log  lockedBuffer
 	pid  int
+
+	proxied string // address of a listener behind a proxy
 }
 
 type lockedBuffer struct {
@@ -66,7 +68,7 @@ func newRealm(t *testing.T, atStart string) *realm {
 	build("session", "sallyport/test/hostile/session", "-tags", "hostile", "-ldflags", "-X 'main.atStart="+atStart+"'")
 	must(t, os.Chmod(dir, 0o755))
 
-	r := &realm{t: t, d: daemon.Write(t, daemon.Options{Config: "max {\n  instances = 100\n}\n"})}
+	r := &realm{t: t, d: daemon.Write(t, daemon.Options{Config: realmConfig})}
 	cmd := exec.Command(filepath.Join(dir, "sallyport"), "--config", r.d.Config)
 	cmd.Stderr = &r.log
 	out, err := cmd.StdoutPipe()
@@ -87,9 +89,29 @@ func newRealm(t *testing.T, atStart string) *realm {
 		t.Fatalf("no ready line: %v\n%s", err, r.log.String())
 	}
 	_, r.addr, _ = strings.Cut(strings.TrimSpace(line), "ftp=")
-	r.addr, _, _ = strings.Cut(r.addr, " ")
+	r.addr, r.proxied, _ = strings.Cut(r.addr, " proxied=")
 	return r
 }
+
+// realmConfig has a listener behind a proxy and a host by name besides the
+// ordinary ones.
+const realmConfig = `
+max {
+  instances = 100
+}
+listener "proxied" {
+  address = ["127.0.0.1:0"]
+  proxy   = ["127.0.0.1"]
+}
+virtual_host "other" {
+  names = ["other.example.org"]
+  max {
+    transfers_per_host "RETR" {
+      count = 1
+    }
+  }
+}
+`
 
 // puppet is the client's end of one hijacked session.
 type puppet struct {
@@ -99,9 +121,11 @@ type puppet struct {
 }
 
 // client connects and waits until a session has taken over.
-func (r *realm) client(t *testing.T) *puppet {
+func (r *realm) client(t *testing.T) *puppet { t.Helper(); return r.clientAt(t, r.addr) }
+
+func (r *realm) clientAt(t *testing.T, addr string) *puppet {
 	t.Helper()
-	c, err := net.Dial("tcp", r.addr)
+	c, err := net.Dial("tcp", addr)
 	must(t, err)
 	t.Cleanup(func() { c.Close() })
 	must(t, c.SetDeadline(time.Now().Add(30*time.Second)))
@@ -172,8 +196,8 @@ func offences() []offence {
 			when := map[bool]string{false: "before login", true: "after login"}[login]
 			for _, row := range ch.d.Rows {
 				fits := row.From == ipc.Session && row.In&state != 0
-				if ch.name == "auth" {
-					fits = row.From == ipc.Session && !login
+				if ch.name == "auth" { // signatures are asked for after a login, too
+					fits = row.From == ipc.Session && (!login || row.In&ipc.AuthClosed != 0)
 				}
 				name := reflect.TypeOf(row.Body).Name()
 				if fits {
@@ -193,6 +217,11 @@ func offences() []offence {
 	}
 	all = append(all,
 		offence{"a flood of reports", "FLOOD lane Report 20000", true},
+		offence{"a flood of records", "FLOOD lane Record 40000", true},
+		offence{"a flood of ends of transfers", "FLOOD lane EndTransfer 20000", true},
+		offence{"a host in no way there is", "SEND lane SelectHost", false},
+		offence{"a PROXY header that nobody asked for", "SEND lane ProxyHeader", false},
+		offence{"a transfer by no command", "SEND lane BeginTransfer", true},
 		offence{"a flood of attempts", "FLOOD auth AuthRequest 2000", false})
 	return all
 }
