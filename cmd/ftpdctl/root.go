@@ -68,7 +68,7 @@ func newRoot(a *app) *cobra.Command {
 	c.PersistentFlags().StringVar(&a.socket, "socket", socket, "control socket of the daemon (environment: SALLYPORT_SOCKET)")
 	c.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON")
 	c.AddCommand(
-		newStatus(a), newWho(a), newKick(a), newReload(a), newShutdown(a), newTrace(a), newUpgrade(a), newVersion(a),
+		newStatus(a), newWho(a), newKick(a), newReload(a), newShutdown(a), newTrace(a), newDelay(a), newUpgrade(a), newVersion(a),
 		newConfig(a), newPasswd(a), newGenMan(a),
 	)
 	return c

@@ -82,6 +82,7 @@ func (m *master) startAuthd() {
 func (m *master) adoptAuthd(a *authd, fd int, st ipc.State) {
 	m.watchAuthd(a, fd, st)
 	m.authd.now, m.authd.since = a, m.loop.now
+	m.shareDelays(a)
 	m.configureAuthd(a)
 	for range runtime.NumCPU() {
 		m.startHash(a)
@@ -221,6 +222,12 @@ func (m *master) authdMessage(a *authd, body any) {
 		m.authdEvent(a, q)
 	case *ipc.Expiring:
 		m.expiring(q.Certificates)
+	case *ipc.DelayNote:
+		m.delayNote(a, q)
+	case *ipc.DelayCleared:
+		m.delayAnswer(q.ID, q, nil)
+	case *ipc.DelayExplained:
+		m.delayAnswer(q.ID, q, nil)
 	case *ipc.Pong:
 		a.pong = true
 	}

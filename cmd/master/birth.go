@@ -27,6 +27,7 @@ type birth struct {
 	inherited []unit.Socket
 	listeners []*listener
 	board     *shm.Board
+	delays    *delayTable
 	kernel    sandbox.Report
 	logs      *logging.Opened
 	resumed   *state // of the image before an upgrade in place; nil: a fresh start
@@ -70,6 +71,9 @@ func (b *birth) fail(err error) error {
 	if b.resumed == nil {
 		if b.board != nil {
 			_ = b.board.Remove()
+		}
+		if b.delays != nil {
+			_ = b.delays.object.Remove()
 		}
 		b.who.removeEmpty()
 	}
@@ -132,7 +136,10 @@ func (b *birth) descriptors() error {
 	if b.logs, err = openLogs(b.policy, b.resumed != nil); err != nil {
 		return err
 	}
-	b.board, err = openBoard(&b.policy.Global, b.resumed != nil)
+	if b.board, err = openBoard(&b.policy.Global, b.resumed != nil); err != nil {
+		return err
+	}
+	b.delays, err = openDelays(b.policy)
 	return err
 }
 
@@ -177,6 +184,8 @@ func (b *birth) handlers(sig *signals) (*master, error) {
 	}
 	m := newMaster(b.opt, log, l)
 	m.who, m.starters, m.inherited, m.listeners, m.board = b.who, b.starters, b.inherited, b.listeners, b.board
+	m.delays = b.delays
+	m.startDelays()
 	m.announceKernel(&b.kernel)
 	m.roof = m.descriptorRoof()
 	number, control := uint32(1), 0

@@ -42,7 +42,7 @@ func (m *master) capture() *state {
 		x := savedClient{
 			ID: c.id, FD: c.fd, Peer: c.peer, Local: c.local, Label: c.label, Protocol: c.protocol, Host: c.host,
 			Class: c.class, Settings: n, Accepted: c.accepted, Failed: c.failed, Waiting: c.waiting,
-			Bound: c.bound, Via: c.via, TLS: c.tls, Proxied: c.proxied, Headed: c.headed, SNI: c.sni, Cert: c.cert, Patience: c.patience,
+			Bound: c.bound, Via: c.via, TLS: c.tls, Proxied: c.proxied, Headed: c.headed, SNI: c.sni, Cert: c.cert, Patience: c.patience, Held: c.held.armed(),
 		}
 		if c.session != nil {
 			x.Session = saveSession(c.session, save)

@@ -33,6 +33,7 @@ type client struct {
 	base        *policy.Settings // of host and class; set differs in an anonymous session
 	accepted    int64            // loop time
 	deadline    timer            // TimeoutLogin
+	held        timer            // on_event Connect: not greeted yet
 	patience    uint32           // seconds from accepted to deadline
 	waiting     bool             // has spoken, no session yet
 	failed      uint32
@@ -129,6 +130,9 @@ func (m *master) welcome(l *listener, fd int, peer netip.AddrPort) {
 		return
 	}
 	m.adopt(c)
+	if m.heldBack(c) {
+		return
+	}
 	m.trace(traceAccept, 5, "greeted", c)
 	m.greet(c)
 }
@@ -237,6 +241,7 @@ func (m *master) drop(c *client) {
 // forget takes a connection out of the books.
 func (m *master) forget(c *client, authenticated bool) {
 	m.loop.timers.stop(&c.deadline)
+	m.loop.timers.stop(&c.held)
 	m.census.leave(c.host, c.origin(), authenticated)
 	delete(m.clients, c.id)
 	c.gen.release()

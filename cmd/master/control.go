@@ -111,7 +111,13 @@ func (b backend) Shutdown(ctx context.Context, grace time.Duration) error {
 
 // Trace implements control.Backend.
 func (b backend) Trace(ctx context.Context, set []control.TraceLevel) ([]control.TraceLevel, error) {
-	return ask(ctx, b.m, func(done func([]control.TraceLevel, error)) { done(setTrace(b.m.tracer, set)) })
+	return ask(ctx, b.m, func(done func([]control.TraceLevel, error)) {
+		l, err := setTrace(b.m.tracer, set)
+		if a := b.m.authd.now; a != nil && len(set) > 0 && err == nil {
+			b.m.tellDelayTrace(a)
+		}
+		done(l, err)
+	})
 }
 
 // Upgrade implements control.Backend.

@@ -44,6 +44,7 @@ type master struct {
 	oldAuthd map[int]*authd // of an earlier image, by pid
 	netd     netdSupervisor
 	board    *shm.Board
+	delays   *delayTable
 	resume   timer // accept again
 	systemd  manager
 	reloads  reloads
@@ -72,7 +73,7 @@ func newMaster(opt *options, log *logging.Log, l *loop) *master {
 		clients: map[uint64]*client{}, sessions: map[uint64]*session{}, children: map[int]*child{},
 		busy: map[portKey]bool{}, oldAuthd: map[int]*authd{},
 		census: newCensus(), places: newPlaces(), refusals: refusals{}, started: time.Now(),
-		roof: math.MaxInt, tracer: logging.NewTracer(log.Logger, traceAccept, traceAuthd, traceData, traceLogin, tracePool, traceSession),
+		roof: math.MaxInt, tracer: logging.NewTracer(log.Logger, traceAccept, traceAuthd, traceData, traceDelay, traceLogin, tracePool, traceSession),
 	}
 	m.lookUp = func(name string) (netip.Addr, bool) { return m.resolved(name, true) }
 	m.netd.restart.fn = m.startNetd

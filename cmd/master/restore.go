@@ -83,6 +83,8 @@ func (m *master) restoreClient(x *savedClient, gen *generation, authds map[int]*
 	case x.Waiting:
 		c.waiting = true
 		m.waiting = append(m.waiting, c)
+	case x.Held:
+		m.greet(c)
 	default:
 		m.await(c)
 	}

@@ -80,6 +80,7 @@ type savedClient struct {
 	Headed      bool
 	SNI, Cert   string
 	Patience    uint32
+	Held        bool // not greeted yet
 	Session     *savedSession
 }
 

@@ -12,6 +12,7 @@ const (
 	traceAccept  = "accept"
 	traceAuthd   = "authd"
 	traceData    = "data"
+	traceDelay   = "delay"
 	traceLogin   = "login"
 	tracePool    = "pool"
 	traceSession = "session"

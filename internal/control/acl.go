@@ -3,6 +3,7 @@ package control
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"sallyport/internal/policy"
 )
@@ -51,7 +52,7 @@ func NewACL(c policy.Control, owner uint32, workers []string, names Lookup) (*AC
 	for _, r := range c.Rules {
 		var out rule
 		for _, n := range r.Actions {
-			if n != "all" && !slices.Contains(Actions(), n) {
+			if n != "all" && !slices.ContainsFunc(Actions(), func(a string) bool { return named(n, a) }) {
 				return nil, nil, fmt.Errorf("control: unknown action %s", quote(n))
 			}
 			out.actions = append(out.actions, n)
@@ -85,11 +86,18 @@ func (a *ACL) Allows(p *Peer, action string) bool {
 		return false
 	}
 	for _, r := range a.rules {
-		if slices.Contains(r.actions, action) || slices.Contains(r.actions, "all") {
+		if slices.ContainsFunc(r.actions, func(n string) bool { return n == "all" || named(n, action) }) {
 			return slices.Contains(r.uids, p.UID) || slices.ContainsFunc(r.gids, p.in)
 		}
 	}
 	return a.grouped && p.in(a.gid)
+}
+
+// named tells whether a rule's word means an action: its name, or that of its
+// family ("delay" for "delay_info").
+func named(word, action string) bool {
+	family, _, _ := strings.Cut(action, "_")
+	return word == action || word == family
 }
 
 // owns tells whether the peer is root, or the user that the daemon runs as.

@@ -29,6 +29,13 @@ type Backend interface {
 	// Trace sets channels (none: only asks) and returns all of them. An
 	// unknown channel is ErrParameters and changes nothing.
 	Trace(ctx context.Context, set []TraceLevel) ([]TraceLevel, error)
+	// DelayInfo is the DelayTable.
+	DelayInfo(ctx context.Context) (DelayResult, error)
+	// DelayReset clears rows of it at once; whoever waits is not touched. An
+	// unknown host is ErrNotFound.
+	DelayReset(ctx context.Context, r DelayResetRequest) (DelayResetResult, error)
+	// DelayExplain tells what a wrong password of a user is waited for, and why.
+	DelayExplain(ctx context.Context, r DelayExplainRequest) (DelayExplainResult, error)
 	// Upgrade checks that the installed binary can take over and, if so,
 	// schedules the re-execution and returns. Master calls [Server.Close]
 	// before it executes: Close waits for the answer to be written.

@@ -85,6 +85,18 @@ func (f *fake) Trace(_ context.Context, set []TraceLevel) ([]TraceLevel, error) 
 	return append([]TraceLevel{{"auth", 0}}, set...), f.call("trace %v", set)
 }
 
+func (f *fake) DelayInfo(context.Context) (DelayResult, error) {
+	return DelayResult{Path: "/x", Rows: []DelayRow{{Host: "main", Count: 2}}}, f.call("delay info")
+}
+
+func (f *fake) DelayReset(_ context.Context, r DelayResetRequest) (DelayResetResult, error) {
+	return DelayResetResult{Rows: 3}, f.call("delay reset %s", r.Host)
+}
+
+func (f *fake) DelayExplain(_ context.Context, r DelayExplainRequest) (DelayExplainResult, error) {
+	return DelayExplainResult{Lines: []string{"so"}}, f.call("delay explain %s %s %s %s", r.User, r.Host, r.Class, r.Protocol)
+}
+
 func (f *fake) Upgrade(context.Context) error { return f.call("upgrade") }
 
 // names is a Lookup from a table.
@@ -172,6 +184,15 @@ func TestEveryAction(t *testing.T) {
 	if l, err := c.Trace(ctx, []TraceLevel{{"data", 7}}); err != nil || len(l) != 2 {
 		t.Errorf("trace: %v, %v", l, err)
 	}
+	if r, err := c.DelayInfo(ctx); err != nil || len(r.Rows) != 1 || r.Rows[0].Count != 2 {
+		t.Errorf("delay info: %+v, %v", r, err)
+	}
+	if r, err := c.DelayReset(ctx, DelayResetRequest{Host: "main"}); err != nil || r.Rows != 3 {
+		t.Errorf("delay reset: %+v, %v", r, err)
+	}
+	if r, err := c.DelayExplain(ctx, DelayExplainRequest{User: "alice", Protocol: "ftps"}); err != nil || len(r.Lines) != 1 {
+		t.Errorf("delay explain: %+v, %v", r, err)
+	}
 	if l, err := c.Trace(ctx, nil); err != nil || len(l) != 1 {
 		t.Errorf("trace: %v, %v", l, err)
 	}
@@ -181,7 +202,7 @@ func TestEveryAction(t *testing.T) {
 	if v, err := c.Version(ctx); err != nil || v != "1.2.3" {
 		t.Errorf("version: %q, %v", v, err)
 	}
-	want := []string{"status", "who", "kick host [192.0.2.0/24] 1", "reload", "shutdown 1m30s", "trace [{data 7}]", "trace []", "upgrade"}
+	want := []string{"status", "who", "kick host [192.0.2.0/24] 1", "reload", "shutdown 1m30s", "trace [{data 7}]", "delay info", "delay reset main", "delay explain alice   ftps", "trace []", "upgrade"}
 	if d := cmp.Diff(want, f.calls); d != "" {
 		t.Errorf("calls (-want +got)\n%s", d)
 	}

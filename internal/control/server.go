@@ -316,6 +316,12 @@ func (s *Server) act(ctx context.Context, action string, args any) (any, error) 
 	case ActionTrace:
 		l, err := b.Trace(ctx, args.(*TraceRequest).Set)
 		return result(TraceResult{l}, err)
+	case ActionDelayInfo:
+		return result(b.DelayInfo(ctx))
+	case ActionDelayReset:
+		return result(b.DelayReset(ctx, *args.(*DelayResetRequest)))
+	case ActionDelayExplain:
+		return result(b.DelayExplain(ctx, *args.(*DelayExplainRequest)))
 	case ActionUpgrade:
 		return nil, b.Upgrade(ctx)
 	case ActionVersion:
@@ -355,7 +361,7 @@ func codeOf(err error) Code {
 func (s *Server) audit(peer *Peer, req *Request, resp *Response) {
 	level := logging.LevelNotice
 	switch {
-	case req.Action == ActionStatus, req.Action == ActionWho, req.Action == ActionVersion,
+	case req.Action == ActionStatus, req.Action == ActionWho, req.Action == ActionVersion, req.Action == ActionDelayInfo,
 		req.Action == ActionTrace && len(req.Args) == 0:
 		level = slog.LevelDebug
 	}

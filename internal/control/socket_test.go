@@ -126,6 +126,21 @@ func TestACL(t *testing.T) {
 	if err != nil || !all.Allows(&Peer{UID: 54321}, "shutdown") || all.Allows(&Peer{UID: 1}, "shutdown") {
 		t.Error("rule for all")
 	}
+	delay, _, err := NewACL(policy.Control{Rules: []policy.ControlRule{
+		{Actions: []string{"delay_reset"}, Users: []string{"alice"}}, {Actions: []string{"delay"}, Groups: []string{"ops"}},
+	}}, 0, nil, accounts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice, ops := &Peer{UID: 54321}, &Peer{UID: 1, GID: 54301}
+	for _, action := range []string{ActionDelayInfo, ActionDelayExplain} { // the family's rule
+		if delay.Allows(alice, action) || !delay.Allows(ops, action) {
+			t.Errorf("%s: alice %v, ops %v", action, delay.Allows(alice, action), delay.Allows(ops, action))
+		}
+	}
+	if !delay.Allows(alice, ActionDelayReset) || delay.Allows(ops, ActionDelayReset) {
+		t.Error("the rule for one action of a family")
+	}
 	if _, _, err := NewACL(policy.Control{Rules: []policy.ControlRule{{Actions: []string{"stauts"}}}}, 0, nil, accounts); err == nil {
 		t.Error("an unknown action was accepted")
 	}

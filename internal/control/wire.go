@@ -32,12 +32,17 @@ const (
 	ActionTrace    = "trace"
 	ActionUpgrade  = "upgrade"
 	ActionVersion  = "version"
+
+	ActionDelayInfo    = "delay_info"
+	ActionDelayReset   = "delay_reset"
+	ActionDelayExplain = "delay_explain"
 )
 
 // Actions lists every action in the order of the documentation.
 func Actions() []string {
 	return []string{
 		ActionStatus, ActionWho, ActionKick, ActionReload, ActionShutdown, ActionTrace, ActionUpgrade, ActionVersion,
+		ActionDelayInfo, ActionDelayReset, ActionDelayExplain,
 	}
 }
 
@@ -57,7 +62,8 @@ const (
 )
 
 // Request is what a client sends. Args is the action's request type
-// (KickRequest, ShutdownRequest, TraceRequest) or absent.
+// (KickRequest, ShutdownRequest, TraceRequest, DelayResetRequest,
+// DelayExplainRequest) or absent.
 type Request struct {
 	Version int             `json:"version"`
 	Action  string          `json:"action"`
@@ -78,7 +84,8 @@ type TraceRequest struct {
 }
 
 // Response is the answer. Result is the action's result type: Status,
-// WhoResult, KickResult, ReloadResult, TraceResult, VersionResult or absent.
+// WhoResult, KickResult, ReloadResult, TraceResult, VersionResult, DelayResult,
+// DelayResetResult, DelayExplainResult or absent.
 type Response struct {
 	Version int             `json:"version"`
 	Code    Code            `json:"code"`
@@ -173,7 +180,7 @@ func decodeStrict(b []byte, v any) error {
 }
 
 // decodeRequest reads a request and, for an action that takes any, its
-// arguments: a *KickRequest, *ShutdownRequest or *TraceRequest, or nil.
+// arguments: a pointer to its request type, or nil.
 func decodeRequest(b []byte) (*Request, any, error) {
 	var r Request
 	if err := decodeStrict(b, &r); err != nil {
@@ -190,7 +197,11 @@ func decodeRequest(b []byte) (*Request, any, error) {
 		args = new(ShutdownRequest)
 	case ActionTrace:
 		args = new(TraceRequest)
-	case ActionStatus, ActionWho, ActionReload, ActionUpgrade, ActionVersion:
+	case ActionDelayReset:
+		args = new(DelayResetRequest)
+	case ActionDelayExplain:
+		args = new(DelayExplainRequest)
+	case ActionStatus, ActionWho, ActionReload, ActionUpgrade, ActionVersion, ActionDelayInfo:
 		if len(r.Args) > 0 {
 			return &r, nil, fmt.Errorf("%w: %s takes no arguments", ErrParameters, r.Action)
 		}
