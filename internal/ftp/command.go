@@ -185,7 +185,18 @@ func (s *Session) unknown(verb []byte) {
 		s.reply(500, upper(name), " not understood")
 	})
 	s.event(ipc.EventUnhandledCommand, name)
+	if s.user != "" {
+		return
+	}
+	if s.strays++; s.strays >= maxStrays {
+		s.event(ipc.EventBadProtocol, "nothing but unknown commands before the login")
+		s.leave("client speaks another protocol")
+	}
 }
+
+// maxStrays is how many verbs that nobody knows are answered before the login:
+// the lines of another protocol are that, whatever its first word was.
+const maxStrays = 12 // fewer than the events of a second
 
 // execute runs a known command and, where the logs want it, records it.
 func (s *Session) execute(c *command, arg string) {

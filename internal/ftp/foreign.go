@@ -12,7 +12,7 @@ import (
 // its later lines run as commands nor get a byte it could take for an answer.
 var foreignWords = map[string]string{
 	"CONNECT": "HTTP", "DELETE": "HTTP", "GET": "HTTP", "HEAD": "HTTP",
-	"OPTIONS": "HTTP", "PATCH": "HTTP", "POST": "HTTP", "PUT": "HTTP",
+	"OPTIONS": "HTTP", "Host:": "HTTP", "PATCH": "HTTP", "POST": "HTTP", "PUT": "HTTP",
 	"DATA": "SMTP", "EHLO": "SMTP", "HELO": "SMTP", "MAIL": "SMTP",
 	"RCPT": "SMTP", "RSET": "SMTP", "VRFY": "SMTP",
 }

@@ -21,6 +21,7 @@ type model struct {
 	ascii       bool
 	rest, last  int // of REST or RANG; last -1: to the end
 	copying     bool
+	strays      int
 	deflate     bool
 	onlyEPSV    bool
 	passive     bool
@@ -39,6 +40,10 @@ func (m *model) expect(verb, arg string) string {
 	}
 	switch verb {
 	case "XYZZY":
+		if m.user == "" {
+			m.strays++
+			m.over = m.strays == maxStrays
+		}
 		return "500 XYZZY not understood"
 	case "NOOP":
 		return "200 NOOP"

@@ -193,11 +193,13 @@ func TestEventsAreReported(t *testing.T) {
 	w := begin(t, ordinary())
 	w.want("500", "XYZZY")
 	w.want("500", " ")
+	w.want("331", "USER ann")
+	w.want("501 Login incorrect.", "PASS")
 	w.login()
 	w.want("500", "PORT 10,0,0,1,20,20")
 	w.send("GET / HTTP/1.0\r\n")
 	w.ended()
-	want := []string{ipc.EventUnhandledCommand, ipc.EventInvalidCommand, ipc.EventCommandRefused, ipc.EventBadProtocol}
+	want := []string{ipc.EventUnhandledCommand, ipc.EventInvalidCommand, ipc.EventEmptyPassword, ipc.EventCommandRefused, ipc.EventBadProtocol}
 	<-w.lost
 	if got := w.events(); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("events %q, want %q", got, want)
@@ -206,6 +208,19 @@ func TestEventsAreReported(t *testing.T) {
 	defer w.mu.Unlock()
 	if w.bye != "client speaks HTTP" {
 		t.Errorf("bye %q", w.bye)
+	}
+}
+
+func TestNothingButUnknownCommandsIsAnEvent(t *testing.T) {
+	w := begin(t, ordinary())
+	w.send(strings.Repeat("PROPFIND x\r\n", maxStrays+5))
+	for range maxStrays {
+		w.next("500 PROPFIND not understood")
+	}
+	w.ended()
+	<-w.lost
+	if got := w.events(); got[len(got)-1] != ipc.EventBadProtocol {
+		t.Errorf("events %q", got)
 	}
 }
 

@@ -50,6 +50,8 @@ type Session struct {
 	odd   pace
 	longs int // over-long lines in a row
 
+	strays int // unknown verbs before the login
+
 	named    string // USER, waiting for PASS
 	user     string // as the client named it; empty: not logged in
 	secret   []byte // PASS's argument, within the line
