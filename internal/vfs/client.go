@@ -131,6 +131,9 @@ func (c *Client) Finish(path string, upload uint32, whole bool) error {
 // SetMode changes the permissions of a file or directory: symbolic
 // ("u+rw,g-x"), or to mode where symbolic is empty.
 func (c *Client) SetMode(path string, mode uint32, symbolic string) error {
+	if len(symbolic) > maxSymbolic {
+		return &Error{Op: "chmod", Path: path, Errno: unix.EINVAL}
+	}
 	_, err := c.path("chmod", path, ipc.SetMode{Path: path, Mode: mode, Symbolic: symbolic})
 	return err
 }
@@ -138,6 +141,9 @@ func (c *Client) SetMode(path string, mode uint32, symbolic string) error {
 // SetGroup gives a file or directory to a group, a name or a number. It is
 // refused with ipc.DeniedMember where the user is no member.
 func (c *Client) SetGroup(path, group string) error {
+	if len(group) > maxGroup {
+		return &Error{Op: "chgrp", Path: path, Denied: ipc.DeniedMember}
+	}
 	_, err := c.path("chgrp", path, ipc.SetGroup{Path: path, Group: group})
 	return err
 }
@@ -156,6 +162,9 @@ func (c *Client) SetModified(path string, mtime int64) error {
 
 // Symlink makes a symbolic link at path; target stays as it is.
 func (c *Client) Symlink(target, path string) error {
+	if len(target) > MaxPath {
+		return &Error{Op: "link", Path: path, Errno: unix.ENAMETOOLONG}
+	}
 	_, err := c.path("link", path, ipc.Symlink{Target: target, Path: path})
 	return err
 }

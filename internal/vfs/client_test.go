@@ -3,6 +3,7 @@ package vfs
 import (
 	"errors"
 	"io"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -169,5 +170,45 @@ func TestCallsBetweenTheBatchesOfAListing(t *testing.T) {
 	}
 	if _, err := l.Next(); !Broken(err) {
 		t.Fatalf("and then: %v", err)
+	}
+}
+
+// What no message can carry is an answer, not the end of the session.
+func TestArgumentsTooLongAreAnswered(t *testing.T) {
+	c := answering(t)
+	long := strings.Repeat("x", 5000)
+	if err := c.SetMode("/f", 0, long); !errors.Is(err, unix.EINVAL) {
+		t.Error(err)
+	}
+	if err := c.SetGroup("/f", long); Refused(err) != ipc.DeniedMember {
+		t.Error(err)
+	}
+	if err := c.Symlink(long, "/l"); !errors.Is(err, unix.ENAMETOOLONG) {
+		t.Error(err)
+	}
+}
+
+// Every change says which object it was about, and refusals read as such.
+func TestChangesAreAnswered(t *testing.T) {
+	denied := ipc.PathReply{Denied: ipc.DeniedMember}
+	c := answering(t, ipc.PathReply{}, denied, ipc.PathReply{Errno: uint32(unix.EAGAIN)}, ipc.FinishReply{Denied: ipc.DeniedSize, Removed: true},
+		ipc.FinishReply{Errno: uint32(unix.EDQUOT)}, ipc.SpaceReply{Free: 5, Total: 7})
+	if err := c.SetMode("/f", 0o644, ""); err != nil {
+		t.Error(err)
+	}
+	if err := c.SetGroup("/f", "g"); Refused(err) != ipc.DeniedMember || Text(err) != "Operation not permitted" {
+		t.Error(err)
+	}
+	if err := c.Copy("/f", "/g"); !errors.Is(err, unix.EAGAIN) || Broken(err) {
+		t.Error(err)
+	}
+	if err := c.Finish("/f", 1, true); Refused(err) != ipc.DeniedSize || Text(err) != "File too large" {
+		t.Error(err)
+	}
+	if err := c.Finish("/f", 2, true); !errors.Is(err, unix.EDQUOT) {
+		t.Error(err)
+	}
+	if free, total, err := c.Space("/"); free != 5 || total != 7 || err != nil {
+		t.Error(free, total, err)
 	}
 }

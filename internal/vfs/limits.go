@@ -12,6 +12,13 @@ const (
 	CopyTime = 20 * time.Second
 )
 
+// Lengths that a request may carry, in bytes (ipc.SetMode, ipc.SetGroup): what is
+// longer is answered without asking.
+const (
+	maxSymbolic = 64
+	maxGroup    = 256
+)
+
 // Breaches of the dialogue.
 var (
 	errNoDescriptor = errors.New("vfs: open was granted but no descriptor came")
