@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,6 +51,7 @@ type world struct {
 	seen   chan any // what authd told master, but for what master answers by itself
 	ids    uint64
 	closed sync.Once
+	ending atomic.Bool // authd may be gone: what it has asked for cannot be sent
 }
 
 // start runs an authd with n hash workers and one host "main".
@@ -83,6 +85,7 @@ func start(t testing.TB, n int, l limits, change func(*policy.AuthHost)) *world 
 
 func (w *world) stop() {
 	w.closed.Do(func() {
+		w.ending.Store(true)
 		_ = unix.Shutdown(w.master.FD(), unix.SHUT_RDWR)
 		select {
 		case err := <-w.ended:
@@ -152,7 +155,7 @@ func (w *world) configure(generation uint32, change func(*policy.AuthHost)) *ipc
 }
 
 func (w *world) send(body any, fds ...int) {
-	if err := w.master.Send(body, fds...); err != nil {
+	if err := w.master.Send(body, fds...); err != nil && !w.ending.Load() {
 		w.t.Errorf("master sends %T: %v", body, err)
 	}
 }
@@ -299,11 +302,11 @@ func (c *client) gone() {
 	}
 }
 
-// settle returns when authd has handled what was sent before: all that was
-// ready before the first Pong has been handled before the second.
+// settle returns when authd has handled what was sent before: it takes no more
+// than a batch of messages from master before the others' turn.
 func (w *world) settle() {
 	w.t.Helper()
-	for range 2 {
+	for range batch + 2 {
 		w.send(&ipc.Ping{})
 		expect[ipc.Pong](w)
 	}
