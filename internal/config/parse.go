@@ -172,7 +172,7 @@ func (p *parser) add(rng hcl.Range, d Diagnostic) {
 		}
 		d.Source = line
 	}
-	d.Value, d.Problem, d.Suggest, d.Right = clean(d.Value), clean(d.Problem), clean(d.Suggest), clean(d.Right)
+	d.Key, d.Value, d.Problem, d.Suggest, d.Right = clean(d.Key), clean(d.Value), clean(d.Problem), clean(d.Suggest), clean(d.Right)
 	if len(d.Value) > 100 {
 		d.Value = strings.ToValidUTF8(d.Value[:97], "") + "..."
 	}
