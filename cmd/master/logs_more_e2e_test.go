@@ -99,3 +99,37 @@ func TestLogsInTheDaemonsOwn(t *testing.T) {
 	}
 	h.stop()
 }
+
+// TestNoSecretInAnyLog: with every trace channel at its highest level and a log of
+// all commands, no password that was typed is anywhere, wrong ones included.
+func TestNoSecretInAnyLog(t *testing.T) {
+	h := withLogs(t, false, "log {\n  transfer = \"LOGS/xferlog\"\n  extended \"LOGS/x\" {\n    commands = [\"ALL\", \"CONNECT\", \"EXIT\"]\n"+
+		"    format = \"%r|%J|%S|%m|%A|%U\"\n  }\n}\n").start()
+	h.ctl("trace", "accept:20", "authd:20", "data:20", "login:20", "pool:20", "session:20")
+	w := h.dial()
+	w.reply("220")
+	w.do("331", "USER ann")
+	w.do("530", "PASS closed sesame")
+	w.do("331", "USER ann")
+	w.do("230", "PASS open sesame")
+	w.do("503", "PASS another sesame")
+	w.do("200", "TYPE I")
+	w.store("f", []byte("hello"))
+	w.do("221", "QUIT")
+	h.waitLog("session closed")
+	h.linesOf("x", 11)
+	h.linesOf("xferlog", 1)
+	h.stop()
+	all := h.log.String()
+	if !strings.Contains(all, "trace=login") {
+		t.Error("nothing was traced")
+	}
+	for _, name := range []string{"x", "xferlog"} {
+		b, err := os.ReadFile(h.logs(name))
+		must(t, err)
+		all += string(b)
+	}
+	if strings.Contains(all, "sesame") {
+		t.Errorf("a password is in a log:\n%s", all)
+	}
+}
