@@ -24,7 +24,7 @@ const (
 	ReasonUnavailable = "Unavailable authentication service"
 	ReasonBusy        = "Max authentication service attempts reached"
 	ReasonAlias       = "Name is no alias"
-	ReasonRejected    = "Password rejected by anon_reject_passwords"
+	ReasonRejected    = "Password rejected by reject_passwords"
 	ReasonCertificate = "Certificate does not name this account"
 )
 
