@@ -77,7 +77,7 @@ func TestRateOfATransfer(t *testing.T) {
 	if took := time.Since(start); took < 500*time.Millisecond {
 		t.Errorf("10,000 bytes at 20,000 a second took %v", took)
 	}
-	start = time.Now() // another command has no rate: the pieces are large
+	// Another command has no rate: the pieces are large.
 	if last := w.store("STOR g", got); last != "226 Transfer complete" || w.content("g") != got {
 		t.Errorf("%q", last)
 	}
