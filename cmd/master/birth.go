@@ -89,7 +89,7 @@ func (b *birth) load() (*policy.Policy, error) {
 		return p, err
 	}
 	if err == nil {
-		err = fixed(&b.resumed.Policy.Global, &p.Global)
+		err = fixed(b.resumed.Policy, p)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sallyport: the former configuration stays:", err)

@@ -136,7 +136,7 @@ func (m *master) prepare(n *next) error {
 	if m.stopping {
 		return fmt.Errorf("%w: the service is stopping", control.ErrRefused)
 	}
-	if err := fixed(&m.gen.policy.Global, &n.policy.Global); err != nil {
+	if err := fixed(m.gen.policy, n.policy); err != nil {
 		return err
 	}
 	if err := sealable(n.policy); err != nil {
@@ -198,8 +198,9 @@ func (m *master) swap(n *next) {
 }
 
 // fixed refuses changes that only a restart can make.
-func fixed(old, now *policy.Global) error {
+func fixed(from, to *policy.Policy) error {
 	var bad []string
+	old, now := &from.Global, &to.Global
 	for _, k := range []struct {
 		name    string
 		was, is string
@@ -211,6 +212,7 @@ func fixed(old, now *policy.Global) error {
 		{"control.engine", fmt.Sprint(old.Control.Engine), fmt.Sprint(now.Control.Engine)},
 		{"control.socket", old.Control.Socket, now.Control.Socket},
 		{"control.group", old.Control.Group, now.Control.Group},
+		{"delay.table", snapshotPath(from), snapshotPath(to)},
 	} {
 		if k.was != k.is {
 			bad = append(bad, fmt.Sprintf("%s (%q, now %q)", k.name, k.was, k.is))
