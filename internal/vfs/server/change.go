@@ -18,7 +18,7 @@ func (s *Server) mkdir(clean string) error {
 	if dir < 0 {
 		return unix.EEXIST
 	}
-	defer unix.Close(dir)
+	defer s.tree.release(dir)
 	unix.Umask(int(s.rules.DirUmask & 0o777))
 	return unix.Mkdirat(dir, name, 0o777)
 }
@@ -41,7 +41,7 @@ func (s *Server) unlink(clean string, flags int, forRoot unix.Errno) error {
 	if dir < 0 {
 		return forRoot
 	}
-	defer unix.Close(dir)
+	defer s.tree.release(dir)
 	return unix.Unlinkat(dir, name, flags)
 }
 
@@ -63,7 +63,7 @@ func (s *Server) move(from, to string) error {
 	if oldDir < 0 {
 		return unix.EBUSY
 	}
-	defer unix.Close(oldDir)
+	defer s.tree.release(oldDir)
 	newDir, newName, err := s.tree.parent(to)
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func (s *Server) move(from, to string) error {
 	if newDir < 0 {
 		return unix.EBUSY
 	}
-	defer unix.Close(newDir)
+	defer s.tree.release(newDir)
 	err = s.replace(oldDir, oldName, newDir, newName)
 	if err == unix.EXDEV {
 		return s.moveAcross(oldDir, oldName, newDir, newName)

@@ -66,11 +66,17 @@ func (s *Server) copyTarget(c *copying, to string, size int64) (err error) {
 	if s.maxStore > 0 && size > s.maxStore {
 		return refusal(ipc.DeniedSize)
 	}
-	if c.dir, c.name, err = s.tree.parent(to); err != nil {
+	dir, name, err := s.tree.parent(to)
+	if err != nil {
 		return err
 	}
-	if c.dir < 0 {
+	if dir < 0 {
 		return refusal(ipc.DeniedNotRegular)
+	}
+	defer s.tree.release(dir)
+	c.name = name
+	if c.dir, err = unix.FcntlInt(uintptr(dir), unix.F_DUPFD_CLOEXEC, minFile); err != nil {
+		return err
 	}
 	switch err := s.mayOverwrite(c.dir, c.name, false, 0); err {
 	case nil:

@@ -90,7 +90,7 @@ func (s *Server) symlink(r *ipc.Symlink) ipc.PathReply {
 		if dir < 0 {
 			return unix.EEXIST
 		}
-		defer unix.Close(dir)
+		defer s.tree.release(dir)
 		return unix.Symlinkat(r.Target, dir, name)
 	})
 }

@@ -101,7 +101,7 @@ func (s *Server) openWrite(r *ipc.OpenWrite) opened {
 	if dir < 0 { // "/"
 		return refuseOpen(refusal(ipc.DeniedNotRegular))
 	}
-	defer unix.Close(dir)
+	defer s.tree.release(dir)
 	if s.hidden.on && r.How != ipc.WriteAppend {
 		return s.openHidden(dir, name, offset)
 	}
@@ -118,9 +118,7 @@ func (s *Server) openIn(dir int, name string, appendTo bool, offset int64) opene
 		if offset == 0 {
 			fd, err := s.create(dir, name, flags)
 			if err == nil {
-				o := s.grant(fd, 0)
-				o.reply.Created = true
-				return o
+				return created(fd)
 			}
 			if err != unix.EEXIST {
 				return refuseOpen(err)
@@ -178,6 +176,10 @@ func (s *Server) mayOverwrite(dir int, name string, appendTo bool, offset int64)
 	return nil
 }
 
+// created is a file that create has made: regular, empty, and beside others that
+// were looked at.
+func created(fd int) opened { return opened{fd: fd, reply: ipc.OpenReply{Created: true}} }
+
 // create makes a new file with mode 0666 less the umask, or fails with EEXIST
 // whatever is there.
 func (s *Server) create(dir int, name string, flags int) (int, error) {
@@ -210,8 +212,8 @@ func (s *Server) openUnique(clean string) opened {
 		if err != nil {
 			return refuseOpen(err)
 		}
-		o := s.grant(fd, 0)
-		o.reply.Path, o.reply.Created = name, true
+		o := created(fd)
+		o.reply.Path = name
 		return s.track(o, dir, name, "")
 	}
 	return refuseOpen(refusal(ipc.DeniedUnique))

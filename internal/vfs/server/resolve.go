@@ -136,11 +136,15 @@ func (t *tree) entry(clean string) (dir, st unix.Stat_t, err error) {
 }
 
 // parent opens the directory that holds the last component of a clean path and
-// returns that component, which is "" for the root itself (dir is then -1).
+// returns that component, which is "" for the root itself (dir is then -1). The
+// caller gives dir back by release: it may be the root.
 func (t *tree) parent(clean string) (dir int, name string, err error) {
 	p, name := vfs.Split(clean)
 	if name == "" {
 		return -1, "", nil
+	}
+	if p == "/" {
+		return t.root, name, nil
 	}
 	if dir, err = t.open(p, unix.O_PATH|unix.O_DIRECTORY); err != nil {
 		return -1, name, err
@@ -151,6 +155,13 @@ func (t *tree) parent(clean string) (dir int, name string, err error) {
 		return -1, name, err
 	}
 	return dir, name, nil
+}
+
+// release closes a directory that parent has returned.
+func (t *tree) release(dir int) {
+	if dir != t.root {
+		unix.Close(dir)
+	}
 }
 
 // readDir opens a directory for reading its entries. nofollow refuses a path

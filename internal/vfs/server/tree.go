@@ -87,7 +87,7 @@ func (s *Server) removeTree(clean string) error {
 	if dir < 0 {
 		return unix.EBUSY
 	}
-	defer unix.Close(dir)
+	defer s.tree.release(dir)
 	if st, err := lstat(dir, name); err != nil {
 		return err
 	} else if !isDir(&st) {

@@ -197,9 +197,9 @@ func (s *Server) unwanted(u *upload) bool {
 // applied to the file it is to become.
 func (s *Server) openHidden(dir int, name string, offset int64) opened {
 	err := s.mayOverwrite(dir, name, false, offset)
-	created := err == unix.ENOENT
+	there := err != unix.ENOENT
 	switch {
-	case err != nil && !created:
+	case err != nil && there:
 		return refuseOpen(err)
 	case offset != 0:
 		return refuseOpen(refusal(ipc.DeniedHiddenRest))
@@ -214,8 +214,8 @@ func (s *Server) openHidden(dir int, name string, offset int64) opened {
 	if err != nil {
 		return refuseOpen(err)
 	}
-	o := s.grant(fd, 0)
-	o.reply.Created, o.reply.Hidden, o.reply.Path = created, true, temp
+	o := created(fd)
+	o.reply.Created, o.reply.Hidden, o.reply.Path = !there, true, temp
 	return s.track(o, dir, name, temp)
 }
 
