@@ -150,8 +150,14 @@ func TestSymlinkKeepsItsTarget(t *testing.T) {
 		target, path string
 		want         unix.Errno
 	}{
-		{"f", "/f", unix.EEXIST}, {"f", "/a", unix.EEXIST}, {"f", "/d", unix.EEXIST}, {"f", "/", unix.EEXIST}, {"f", "/no/x", unix.ENOENT},
-		{"", "/x", unix.EINVAL}, {"a\x00b", "/x", unix.EINVAL}, {strings.Repeat("t", 4096), "/x", unix.ENAMETOOLONG},
+		{"f", "/f", unix.EEXIST},
+		{"f", "/a", unix.EEXIST},
+		{"f", "/d", unix.EEXIST},
+		{"f", "/", unix.EEXIST},
+		{"f", "/no/x", unix.ENOENT},
+		{"", "/x", unix.EINVAL},
+		{"a\x00b", "/x", unix.EINVAL},
+		{strings.Repeat("t", 4096), "/x", unix.ENAMETOOLONG},
 	} {
 		want(t, x.path, c.Symlink(x.target, x.path), x.want)
 	}

@@ -228,9 +228,21 @@ func FuzzList(f *testing.F) {
 // FuzzMessages sends raw datagrams over the channel: the server answers or ends
 // the session, and lives.
 func FuzzMessages(f *testing.F) {
-	for _, m := range []any{ipc.Stat{Path: "/f"}, ipc.List{Path: "/"}, ipc.OpenWrite{Path: "/x", How: 3}, ipc.Rename{From: "/f", To: "/g"}, ipc.ListNext{},
-		ipc.SetMode{Path: "/f", Symbolic: "u+x"}, ipc.SetGroup{Path: "/f", Group: "0"}, ipc.SetTimes{Path: "/f"}, ipc.Symlink{Target: "f", Path: "/s"},
-		ipc.MakeTree{Path: "/m/n"}, ipc.RemoveTree{Path: "/d"}, ipc.Copy{From: "/f", To: "/c"}, ipc.Space{Path: "/"}, ipc.Finish{Upload: 1, Whole: true},
+	for _, m := range []any{
+		ipc.Stat{Path: "/f"},
+		ipc.List{Path: "/"},
+		ipc.OpenWrite{Path: "/x", How: 3},
+		ipc.Rename{From: "/f", To: "/g"},
+		ipc.ListNext{},
+		ipc.SetMode{Path: "/f", Symbolic: "u+x"},
+		ipc.SetGroup{Path: "/f", Group: "0"},
+		ipc.SetTimes{Path: "/f"},
+		ipc.Symlink{Target: "f", Path: "/s"},
+		ipc.MakeTree{Path: "/m/n"},
+		ipc.RemoveTree{Path: "/d"},
+		ipc.Copy{From: "/f", To: "/c"},
+		ipc.Space{Path: "/"},
+		ipc.Finish{Upload: 1, Whole: true},
 		ipc.OpenRead{Path: "/f", Digest: true},
 	} {
 		b, err := ipc.SessionFiles.Encode(m)

@@ -197,10 +197,10 @@ func (w *remover) unlinkAt(dir int, name string, flags int) error {
 		return unix.EAGAIN
 	}
 	err := unix.Unlinkat(dir, name, flags)
-	switch {
-	case err == unix.ENOENT:
+	switch err {
+	case unix.ENOENT:
 		return nil
-	case err == unix.EISDIR, err == unix.ENOTDIR:
+	case unix.EISDIR, unix.ENOTDIR:
 		return unix.EAGAIN
 	}
 	return err
