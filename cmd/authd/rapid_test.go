@@ -287,6 +287,16 @@ func FuzzLoginChannel(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(good)
+	for _, body := range []any{
+		&ipc.TLSAsk{}, &ipc.SignRequest{ID: 1, Scheme: ecdsaP256, Message: verifyMessage()},
+		&ipc.ClientCertificate{Chain: []byte{0x30, 3, 2, 1, 0}}, &ipc.AuthRequest{User: "alice", Method: ipc.MethodCertificate},
+	} {
+		b, err := ipc.SessionAuthd.Encode(body)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
 	f.Add([]byte{0x92, 1, 0xdd, 0xff, 0xff, 0xff, 0xff, 0})
 	f.Add([]byte{0x92, 1, 0x93, 0xa0, 0xa0, 0xa0})
 	f.Fuzz(func(t *testing.T, b []byte) {
