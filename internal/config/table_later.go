@@ -5,7 +5,6 @@ const (
 	laterSFTP   = "SFTP"
 	laterWhen   = "settings by user and group"
 	laterBan    = "the ban system"
-	laterDelay  = "the DelayTable"
 	laterACL    = "directory and limit rules"
 	laterRates  = "rates shared by sessions"
 	laterStore  = "owners of uploads"
