@@ -217,9 +217,10 @@ func datagram(fd int, b []byte, fds []int) error {
 	return unix.Sendmsg(fd, b, oob, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
 }
 
-// wait receives one message, two seconds at most.
+// wait receives one message, five seconds at most. A signature that is not given
+// is "refused".
 func wait(c *ipc.Conn) string {
-	if err := c.SetTimeout(2 * time.Second); err != nil {
+	if err := c.SetTimeout(5 * time.Second); err != nil {
 		return err.Error()
 	}
 	m, err := c.Recv()
@@ -227,6 +228,9 @@ func wait(c *ipc.Conn) string {
 		return err.Error()
 	}
 	m.Close()
+	if r, ok := m.Body.(*ipc.SignReply); ok && len(r.Signature) == 0 {
+		return "refused"
+	}
 	return strings.TrimPrefix(fmt.Sprintf("%T", m.Body), "*ipc.")
 }
 
