@@ -258,6 +258,11 @@ func (c *compiler) finish(s *policy.Settings, h *policy.Host) {
 	v.MaxPasswordSize, v.AllowEmpty = s.Auth.MaxPasswordSize, s.Auth.AllowEmpty
 	v.Sandbox, f.Sandbox = g.Sandbox, g.Sandbox
 	v.ExtendedOnly = s.Passive.Extended
+	for _, e := range s.Auth.Delay.Events {
+		if e.Event == "USER" && s.Auth.Delay.Engine {
+			v.Hold = e
+		}
+	}
 	v.CountTransfers = len(s.Max.TransfersPerHost)+len(s.Max.TransfersPerUser) > 0
 	v.FSync, f.AllowRootSymlinks = f.FSync, s.AllowRootSymlinks
 	v.TLS.Client = h.TLS.Client.Verify

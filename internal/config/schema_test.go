@@ -2,6 +2,7 @@ package config
 
 import (
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -124,7 +125,7 @@ func TestEverythingSetsEveryKey(t *testing.T) {
 		x, y := reflect.ValueOf(v.a), reflect.ValueOf(v.b)
 		for i := range x.NumField() {
 			name := v.name + "." + x.Type().Field(i).Name
-			if slices.Contains([]string{"TLS.Engine", "Host.TLS.Engine", "HiddenStores.Keep"}, name) { // see above
+			if slices.Contains([]string{"TLS.Engine", "Host.TLS.Engine", "HiddenStores.Keep", "Session.Hold"}, name) { // see above; the delay engine is off
 				continue
 			}
 			if strings.Contains(name, ".Ban") { // the ban system is not configured yet
@@ -133,6 +134,25 @@ func TestEverythingSetsEveryKey(t *testing.T) {
 			if !slices.Contains([]string{"Auth.Name", "Host.TLS.Name", "Listener.Label", "Listener.Protocol"}, name) && reflect.DeepEqual(x.Field(i).Interface(), y.Field(i).Interface()) {
 				t.Errorf("%s: no key of the table changes it", name)
 			}
+		}
+	}
+}
+
+// TestSessionsHoldUSERWhereTheEngineIsOn: the session gets the one wait that is
+// its own.
+func TestSessionsHoldUSERWhereTheEngineIsOn(t *testing.T) {
+	for engine, want := range map[string]int64{"true": 2e9, "false": 0} {
+		path := filepath.Join(t.TempDir(), "c.hcl")
+		hcl := "delay {\n  engine = " + engine + "\n  on_event \"USER\" { delay = \"1s-2s\" }\n  on_event \"PASS\" { delay = \"5s\" }\n}\n"
+		if err := os.WriteFile(path, []byte(hcl), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p, diags := Load(path, withRoot)
+		if p == nil {
+			t.Fatal(diags)
+		}
+		if h := p.Hosts[0].Base.Session.Hold; h.Max != want {
+			t.Errorf("engine %s: %+v", engine, h)
 		}
 	}
 }

@@ -19,6 +19,9 @@ const textIncorrect = "Login incorrect."
 
 // user takes a name. The reply tells nothing about it.
 func user(s *Session, name string) {
+	if s.user == "" && !s.hold() {
+		return
+	}
 	switch {
 	case name == "":
 		s.reply(500, "USER: command requires a parameter")
@@ -187,6 +190,7 @@ func ask[T any](s *Session, q any, end time.Time) (*T, bool) {
 			s.lostAuth(c)
 			continue
 		}
+		watch := int16(unix.POLLRDHUP)
 		for s.auth == c && !s.over() {
 			m, err := c.TryRecv()
 			if r, ok := m.Body.(*T); ok && err == nil {
@@ -194,8 +198,12 @@ func ask[T any](s *Session, q any, end time.Time) (*T, bool) {
 			}
 			switch {
 			case errors.Is(err, ipc.ErrAgain):
-				if w := s.await(0, c.FD(), pollIn, max(time.Until(end), 0)); w == 0 || w&wakeHangup != 0 {
+				w := s.await(watch, c.FD(), pollIn, max(time.Until(end), 0))
+				if w == 0 || w&wakeHangup != 0 || s.left(w) {
 					return nil, false
+				}
+				if w&wakeGone != 0 {
+					watch = 0 // it has sent more before: that is answered, too
 				}
 			case errors.Is(err, io.EOF):
 				s.lostAuth(c)

@@ -18,6 +18,7 @@ const (
 	wakeHangup                    // it is closed in both directions, or broken
 	wakeOther                     // the other descriptor
 	wakeNotice                    // master has told something, which is dealt with
+	wakeGone                      // the client sends no more; where POLLRDHUP was asked for
 )
 
 // forever makes await wait without an end.
@@ -51,6 +52,9 @@ func (s *Session) await(events int16, other int, otherEvents int16, timeout time
 	}
 	if p[0].Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0 {
 		w |= wakeHangup
+	}
+	if p[0].Revents&unix.POLLRDHUP != 0 {
+		w |= wakeGone
 	}
 	if p[2].Revents != 0 {
 		w |= wakeOther

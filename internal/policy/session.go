@@ -31,6 +31,7 @@ type Session struct {
 	Digest               Digest
 	Display              Display
 	Log                  LogMask
+	Hold                 DelayEvent // delay.on_event USER: the reply to every USER waits; Max 0: not
 }
 
 // AnonymousName is what USER must know to choose its reply.
