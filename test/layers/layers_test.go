@@ -60,7 +60,7 @@ func TestBinariesLinkOnlyWhatTheyMay(t *testing.T) {
 			"sallyport/internal/config", "sallyport/internal/ftp", "sallyport/internal/vfs",
 		}},
 		{"./cmd/master", []string{
-			"net/http", "crypto/tls", "golang.org/x/crypto/ssh", "database/sql", "github.com/spf13/", "github.com/go-crypt/",
+			"net/http", "crypto/tls", "crypto/x509", "sallyport/internal/keys", "golang.org/x/crypto/ssh", "database/sql", "github.com/spf13/", "github.com/go-crypt/",
 			"sallyport/internal/ftp", "sallyport/internal/auth",
 		}},
 		{"./internal/policy", []string{"fmt", "os", "net", "net/netip", "golang.org/x/"}},
