@@ -78,6 +78,8 @@ type world struct {
 
 	client net.Conn
 	in     *bufio.Reader
+	here   string // the client's address, and the session's: master asks while the client may be put under TLS
+	there  string
 	data   net.Conn // the data connection of the client, if there is one
 
 	lane     *ipc.Conn // master's end
@@ -107,6 +109,7 @@ func begin(t tb, o setup) *world {
 	}
 	client, control := tcpPair(t, o.Address)
 	w.client, w.in = client, bufio.NewReader(client)
+	w.here, w.there = client.LocalAddr().String(), client.RemoteAddr().String()
 
 	lane, theirLane := pair(t)
 	notice, theirNotice := pair(t)
@@ -274,7 +277,7 @@ func (w *world) master() {
 		case *ipc.Passive:
 			drop()
 			seq++
-			host, _, _ := net.SplitHostPort(w.client.RemoteAddr().String())
+			host, _, _ := net.SplitHostPort(w.there)
 			l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 			if err != nil {
 				w.answer(ipc.Listening{Errno: uint32(unix.EADDRINUSE)})
@@ -341,7 +344,7 @@ func (w *world) refuse(t netip.AddrPort) string {
 	if w.o.Active != nil {
 		return w.o.Active(t)
 	}
-	if t.Addr() != netip.MustParseAddrPort(w.client.LocalAddr().String()).Addr() {
+	if t.Addr() != netip.MustParseAddrPort(w.here).Addr() {
 		return "address mismatch"
 	}
 	if t.Port() < 1024 {
@@ -509,7 +512,7 @@ func (w *world) passive() net.Conn {
 	if _, err := fmt.Sscanf(r, "229 Entering Extended Passive Mode (|||%d|)", &port); err != nil {
 		w.t.Fatalf("EPSV: %q", r)
 	}
-	host, _, _ := net.SplitHostPort(w.client.RemoteAddr().String())
+	host, _, _ := net.SplitHostPort(w.there)
 	c, err := net.Dial("tcp", net.JoinHostPort(host, fmt.Sprint(port)))
 	must(w.t, err)
 	_ = c.SetDeadline(time.Now().Add(patience))
