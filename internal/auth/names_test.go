@@ -19,8 +19,11 @@ func TestAliases(t *testing.T) {
 	e := newEtc(t)
 	h := e.host(func(p *policy.AuthHost) {
 		p.Aliases = []policy.Alias{
-			{Name: "web", User: "virtual"}, {Name: "web", User: "both"}, {Name: "boss", User: "toor"},
-			{Name: "both", User: "virtual"}, {Name: "ghost", User: "nobody-at-all"},
+			{Name: "web", User: "virtual"},
+			{Name: "web", User: "both"},
+			{Name: "boss", User: "toor"},
+			{Name: "both", User: "virtual"},
+			{Name: "ghost", User: "nobody-at-all"},
 		}
 	}, "file")
 	for _, x := range []struct{ name, secret, user, reason string }{

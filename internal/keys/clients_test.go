@@ -254,7 +254,8 @@ func TestWhatClientConfigurationsAreRefused(t *testing.T) {
 		"an empty CA file":    {func(c *policy.ClientCertificates) { c.CA = []string{p.path("empty.pem")} }, "no certificate in it"},
 		"no CA's certificate": {func(c *policy.ClientCertificates) { c.CA = []string{p.path("leaf.pem")} }, "is not a CA's"},
 		"a CA file that everybody writes": {
-			func(c *policy.ClientCertificates) { c.CA = []string{p.path("writable.pem")} }, "is world-writable"},
+			func(c *policy.ClientCertificates) { c.CA = []string{p.path("writable.pem")} }, "is world-writable",
+		},
 		"a missing list":      {func(c *policy.ClientCertificates) { c.CRL = []string{p.path("none")} }, "CRL: open"},
 		"no list in it":       {func(c *policy.ClientCertificates) { c.CRL = []string{p.path("ca.pem")} }, "no revocation list in it"},
 		"a delta list":        {func(c *policy.ClientCertificates) { c.CRL = []string{p.path("delta")} }, "2.5.29.27 is critical"},

@@ -7,6 +7,7 @@
 package keys
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -85,7 +86,7 @@ func (s *Set) add(v *policy.TLSHost) (errs []error) {
 			sl.load(s)
 		}
 		if sl.pair == nil {
-			fail(fmt.Errorf("%s", sl.said))
+			fail(errors.New(sl.said))
 			continue
 		}
 		h.slots = append(h.slots, sl)
