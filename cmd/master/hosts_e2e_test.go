@@ -197,3 +197,61 @@ func TestImplicitTLSBehindAProxy(t *testing.T) {
 	w.do("200", "NOOP")
 	h.stop()
 }
+
+// secured turns a fresh connection into one under explicit TLS.
+func (w *wire) secured(name string) *wire {
+	w.t.Helper()
+	w.reply("220")
+	w.do("234", "AUTH TLS")
+	c := tls.Client(w.Conn, &tls.Config{InsecureSkipVerify: true, ServerName: name})
+	must(w.t, c.Handshake())
+	return &wire{w.t, c, bufio.NewReader(c)}
+}
+
+// TestSNIChoosesTheHost, and HOST may not leave it.
+func TestSNIChoosesTheHost(t *testing.T) {
+	h := streets(t, "").start()
+	w := h.dial().secured("one.example.org")
+	w.do("504", "HOST two.example.org")
+	w.do("331", "USER ann")
+	w.do("230", "PASS open sesame")
+	w.do("200", "TYPE I")
+	w.do("213", "SIZE hello")
+	if out := h.ctl("who", "-v"); !strings.Contains(out, "ftps, ") || !strings.Contains(out, "host one") {
+		t.Errorf("who: %s", out)
+	}
+	h.stop()
+}
+
+// TestDataConnectionsAreSignedForByTheNextAuthd: a session that is logged in
+// gets a new channel, and one signature for each data connection over it.
+func TestDataConnectionsAreSignedForByTheNextAuthd(t *testing.T) {
+	h := prepare(t, true, "tls {\n  data_reuse = \"off\"\n}\n").start()
+	w := h.dial().secured("ftp.example.org")
+	w.do("331", "USER ann")
+	w.do("230", "PASS open sesame")
+	w.do("200", "PBSZ 0")
+	w.do("200", "PROT P")
+	list := func() {
+		t.Helper()
+		d := w.passive()
+		w.do("150", "NLST")
+		c := tls.Client(d, &tls.Config{InsecureSkipVerify: true})
+		_, err := io.ReadAll(c)
+		must(t, err)
+		c.Close()
+		w.reply("226")
+	}
+	list()
+	h.killAuthd()
+	until(t, "the next authd", func() bool { s := h.status(); return s.State == "serving" && s.Workers[0].Restarts > 0 })
+	list()
+	list()
+	if s := h.status(); len(s.Certificates) == 0 || s.Certificates[0].Days < 1 {
+		t.Errorf("certificates: %+v", s.Certificates)
+	}
+	if strings.Contains(h.log.String(), "SignerAbuse") {
+		t.Error("an honest session is taken for an abuser")
+	}
+	h.stop()
+}
