@@ -46,13 +46,21 @@ func drawClient(t *rapid.T, settings int) savedClient {
 		Failed: rapid.Uint32().Draw(t, "failed"), Waiting: rapid.Bool().Draw(t, "waiting"),
 	}
 	if rapid.Bool().Draw(t, "has a session") {
+		c.Bound, c.Via, c.TLS, c.Proxied, c.Headed = drawAddrPort(t, "bound"), drawAddrPort(t, "via"), true, true, rapid.Bool().Draw(t, "headed")
+		c.SNI, c.Cert, c.Patience = drawText(t, "sni"), drawText(t, "cert"), rapid.Uint32().Draw(t, "patience")
 		x := &savedSession{
+			Rehosting: rapid.Bool().Draw(t, "rehosting"), Selections: 3, Anonymous: rapid.Uint32().Draw(t, "anonymous"),
+			Email: drawText(t, "email"), Named: drawText(t, "named"), Transfer: "RETR", Connected: 9, Lifetime: 8,
 			Child: drawChild(t), Lane: 4, Notice: 5, Page: 6, Open: rapid.Bool().Draw(t, "open"), Ending: rapid.Bool().Draw(t, "ending"),
 			Reason: drawText(t, "reason"), User: drawText(t, "user"), UID: rapid.Uint32().Draw(t, "uid"),
 			Since: rapid.Int64().Draw(t, "since"), Authd: rapid.Int().Draw(t, "authd"), AuthEnd: -1,
 			Data: savedData{Seq: rapid.Uint32().Draw(t, "seq"), Listener: -1, Dialing: 9, Target: drawAddrPort(t, "target"), ExpireAt: 12},
 		}
 		if rapid.Bool().Draw(t, "logs in") {
+			x.Place = &place{Host: "h", Anonymous: "ftp", User: drawText(t, "place of"), Class: "c"}
+			if rapid.Bool().Draw(t, "counts by address") {
+				x.Place.Addr = drawAddrPort(t, "place at").Addr()
+			}
 			x.Login = &savedLogin{Report: ipc.LoginReport{Session: c.ID, User: "u", UID: 7, Groups: []uint32{1, 2}}, Root: "/r", Answered: true}
 			x.Files = &savedFiles{Child: drawChild(t), FD: 7, Lane: 8, Home: drawText(t, "home"), Ready: true}
 			x.Pam = []savedChild{drawChild(t)}
@@ -90,7 +98,7 @@ func TestStateSurvivesTheMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := cmp.Diff(s, got, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); d != "" {
+		if d := cmp.Diff(s, got, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); d != "" {
 			t.Fatalf("the state changed on its way (-written +read):\n%s", d)
 		}
 	})
