@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -75,7 +76,7 @@ func (m *master) ownerAnswer(o *owner) {
 	case err == ipc.ErrAgain:
 		return
 	case err == io.EOF:
-		m.ownerDone(o, fmt.Errorf("owner ended without an answer"))
+		m.ownerDone(o, err)
 		return
 	case err != nil:
 		m.count(shm.ProtocolViolations)
@@ -84,7 +85,7 @@ func (m *master) ownerAnswer(o *owner) {
 	}
 	r := msg.Body.(*ipc.HomeMade)
 	if r.Error != "" {
-		m.ownerDone(o, fmt.Errorf("%s", r.Error))
+		m.ownerDone(o, errors.New(r.Error))
 		return
 	}
 	if r.Created {
@@ -104,6 +105,9 @@ func (m *master) ownerDone(o *owner, err error) {
 	m.loop.del(o.conn.FD())
 	o.conn.Close()
 	m.killIn(o.child, time.Second)
+	if err == io.EOF {
+		err = errors.New("owner ended without an answer")
+	}
 	m.homeDone(o.session, o.attempt, err)
 	m.drained()
 }

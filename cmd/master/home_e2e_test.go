@@ -59,3 +59,39 @@ func TestCreateHome(t *testing.T) {
 		h.stop()
 	})
 }
+
+// TestOwnerDies: a login whose home nobody makes is refused, and the next one is
+// tried anew.
+func TestOwnerDies(t *testing.T) {
+	h := prepare(t, true, "create_home {}\n")
+	bin := filepath.Join(h.dir, "bin")
+	must(t, os.Mkdir(bin, 0o755))
+	for _, name := range []string{"sallyport", "session", "authd", "files", "netd", "owner"} {
+		b, err := os.ReadFile(filepath.Join(h.bin, name))
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(bin, name), b, 0o755))
+	}
+	real := filepath.Join(bin, "owner")
+	must(t, os.Rename(real, real+".away"))
+	must(t, os.WriteFile(real, []byte("#!/bin/sh\nexit 3\n"), 0o755))
+	must(t, os.Remove(h.home))
+	h.cmd.Path = filepath.Join(bin, "sallyport")
+	h.start()
+	refused := func(why string) {
+		t.Helper()
+		w := h.dial()
+		w.reply("220")
+		w.do("331", "USER ann")
+		w.do("530", "PASS open sesame")
+		h.waitLog(why)
+	}
+	refused("owner ended without an answer")
+	must(t, os.Remove(real))
+	refused("start owner")
+	must(t, os.Rename(real+".away", real))
+	h.dial().login().do("221", "QUIT")
+	if _, err := os.Stat(h.home); err != nil {
+		t.Error(err)
+	}
+	h.stop()
+}
