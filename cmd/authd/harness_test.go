@@ -57,7 +57,13 @@ type world struct {
 // start runs an authd with n hash workers and one host "main".
 func start(t testing.TB, n int, l limits, change func(*policy.AuthHost)) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), ended: make(chan error, 1), seen: make(chan any, 4096)}
+	return startIn(t, t.TempDir(), n, l, change)
+}
+
+// startIn is start with the account files in dir.
+func startIn(t testing.TB, dir string, n int, l limits, change func(*policy.AuthHost)) *world {
+	t.Helper()
+	w := &world{t: t, dir: dir, ended: make(chan error, 1), seen: make(chan any, 4096)}
 	w.outcome = func(r *ipc.LoginReport) *ipc.LoginOutcome {
 		return &ipc.LoginOutcome{Session: r.Session, OK: true}
 	}

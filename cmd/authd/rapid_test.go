@@ -167,6 +167,9 @@ func (c *crowd) clean(t *rapid.T) {
 	if len(s.sessions) != 0 || s.hash.fair.total != 0 || s.pam.fair.total != 0 || len(s.hash.fair.order) != 0 || s.pam.busy != 0 || len(s.pam.fair.lanes) != 0 {
 		t.Fatalf("left: %d sessions, %d hashes, %d+%d pam", len(s.sessions), s.hash.fair.total, s.pam.fair.total, s.pam.busy)
 	}
+	if s.delays.total != 0 || len(s.delays.inHand) != 0 {
+		t.Fatalf("%d attempts are counted as in hand, of %d networks", s.delays.total, len(s.delays.inHand))
+	}
 	busy := 0
 	for _, w := range s.hash.workers {
 		if w.work != nil {
