@@ -23,8 +23,10 @@ func street() *policy.Policy {
 		Classes: []policy.Class{{Name: "far", From: policy.Addresses{Match: "any", Items: []policy.AddressItem{{Prefix: "198.51.100.0/24"}}}}},
 		Hosts: []policy.Host{
 			{Name: "default", Names: []string{"ftp.example.org"}, Base: set("default", 0, 60)},
-			{Name: "files", Names: []string{"files.example.org", "*.files.example.org"}, Base: set("files", 0, 600), TLS: policy.TLSHost{Name: "files", Engine: true},
-				ByClass: []policy.ClassSettings{{Class: "far", Settings: set("files/far", 0, 20)}}},
+			{
+				Name: "files", Names: []string{"files.example.org", "*.files.example.org"}, Base: set("files", 0, 600), TLS: policy.TLSHost{Name: "files", Engine: true},
+				ByClass: []policy.ClassSettings{{Class: "far", Settings: set("files/far", 0, 20)}},
+			},
 			{Name: "small", Names: []string{"small.example.org"}, Base: set("small", 1, 10)},
 			{Name: "other", Names: []string{"other.example.org"}, Address: []string{"192.0.2.99"}, Base: set("other", 0, 0)},
 		},
