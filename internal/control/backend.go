@@ -36,6 +36,18 @@ type Backend interface {
 	DelayReset(ctx context.Context, r DelayResetRequest) (DelayResetResult, error)
 	// DelayExplain tells what a wrong password of a user is waited for, and why.
 	DelayExplain(ctx context.Context, r DelayExplainRequest) (DelayExplainResult, error)
+	// Ban bans names for whoever asks (by: a system user), and ends the sessions
+	// that fit. An unknown virtual host is ErrNotFound, a daemon whose engine is
+	// on nowhere ErrRefused. What becomes of each name is in the result.
+	Ban(ctx context.Context, by string, r BanRequest) (BanResult, error)
+	// Permit lifts bans; errors as those of Ban.
+	Permit(ctx context.Context, by string, r PermitRequest) (PermitResult, error)
+	// BanInfo lists bans, a page at a time.
+	BanInfo(ctx context.Context, r BanInfoRequest) (BanInfoResult, error)
+	// BanExplain tells what speaks for and against a client.
+	BanExplain(ctx context.Context, r BanExplainRequest) (BanExplainResult, error)
+	// BanImport is Ban of many.
+	BanImport(ctx context.Context, by string, r BanImportRequest) (BanImportResult, error)
 	// Upgrade checks that the installed binary can take over and, if so,
 	// schedules the re-execution and returns. Master calls [Server.Close]
 	// before it executes: Close waits for the answer to be written.

@@ -97,6 +97,26 @@ func (f *fake) DelayExplain(_ context.Context, r DelayExplainRequest) (DelayExpl
 	return DelayExplainResult{Lines: []string{"so"}}, f.call("delay explain %s %s %s %s", r.User, r.Host, r.Class, r.Protocol)
 }
 
+func (f *fake) Ban(_ context.Context, by string, r BanRequest) (BanResult, error) {
+	return BanResult{Names: []BanOutcome{{Name: r.Names[0], Sessions: 2}}}, f.call("ban by %s %+v", by, r)
+}
+
+func (f *fake) Permit(_ context.Context, by string, r PermitRequest) (PermitResult, error) {
+	return PermitResult{Names: []PermitOutcome{{Name: r.Names[0], Lifted: 1}}}, f.call("permit by %s %+v", by, r)
+}
+
+func (f *fake) BanInfo(_ context.Context, r BanInfoRequest) (BanInfoResult, error) {
+	return BanInfoResult{Total: 3}, f.call("ban_info %v", r.Events)
+}
+
+func (f *fake) BanExplain(_ context.Context, r BanExplainRequest) (BanExplainResult, error) {
+	return BanExplainResult{Address: r.Address, Refused: true}, f.call("ban_explain %+v", r)
+}
+
+func (f *fake) BanImport(_ context.Context, by string, r BanImportRequest) (BanImportResult, error) {
+	return BanImportResult{Banned: len(r.Entries)}, f.call("ban_import by %s %d", by, len(r.Entries))
+}
+
 func (f *fake) Upgrade(context.Context) error { return f.call("upgrade") }
 
 // names is a Lookup from a table.
@@ -450,7 +470,7 @@ func TestRealCredentials(t *testing.T) {
 		{"member, but the rule names others", "who", alice, admins, nil, "2 access denied"},
 		{"member by the rule's group", "who", alice, admins, []uint32{ops}, "0"},
 		{"worker by rule and group", "who", 54320, admins, []uint32{ops}, "2 access denied"},
-		{"unknown action", "ban", alice, admins, nil, `7 not supported: action "ban"`},
+		{"unknown action", "quota", alice, admins, nil, `7 not supported: action "quota"`},
 	} {
 		if got := as(t, c.Socket, x.action, x.uid, x.gid, x.groups...); got != x.want {
 			t.Errorf("%s: %q, want %q", x.name, got, x.want)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,6 +27,15 @@ type Peer struct {
 
 // in tells whether the peer is a member of the group.
 func (p *Peer) in(gid uint32) bool { return p.GID == gid || slices.Contains(p.Groups, gid) }
+
+// user is the peer's system user, for records of who has asked.
+func (p *Peer) user() string {
+	id := strconv.FormatUint(uint64(p.UID), 10)
+	if u, err := user.LookupId(id); err == nil {
+		return u.Username
+	}
+	return "uid " + id
+}
 
 // peerOf asks the kernel about the peer of a connected socket.
 func peerOf(fd int) (Peer, error) {

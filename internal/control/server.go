@@ -275,7 +275,7 @@ func (s *Server) serve(acl *ACL, peer *Peer, body []byte) *Response {
 			limit = longTime
 		}
 		ctx, cancel := context.WithTimeout(s.ctx, limit)
-		result, err = s.act(ctx, req.Action, args)
+		result, err = s.act(ctx, peer, req.Action, args)
 		cancel()
 	}
 	resp := &Response{Code: codeOf(err)}
@@ -295,7 +295,7 @@ func (s *Server) serve(acl *ACL, peer *Peer, body []byte) *Response {
 }
 
 // act calls the backend. args has been validated.
-func (s *Server) act(ctx context.Context, action string, args any) (any, error) {
+func (s *Server) act(ctx context.Context, peer *Peer, action string, args any) (any, error) {
 	b := s.opt.Backend
 	switch action {
 	case ActionStatus:
@@ -322,6 +322,20 @@ func (s *Server) act(ctx context.Context, action string, args any) (any, error) 
 		return result(b.DelayReset(ctx, *args.(*DelayResetRequest)))
 	case ActionDelayExplain:
 		return result(b.DelayExplain(ctx, *args.(*DelayExplainRequest)))
+	case ActionBan:
+		return result(b.Ban(ctx, peer.user(), *args.(*BanRequest)))
+	case ActionPermit:
+		return result(b.Permit(ctx, peer.user(), *args.(*PermitRequest)))
+	case ActionBanInfo:
+		r, err := b.BanInfo(ctx, *args.(*BanInfoRequest))
+		if r.Bans == nil {
+			r.Bans = []BanEntry{}
+		}
+		return result(r, err)
+	case ActionBanExplain:
+		return result(b.BanExplain(ctx, *args.(*BanExplainRequest)))
+	case ActionBanImport:
+		return result(b.BanImport(ctx, peer.user(), *args.(*BanImportRequest)))
 	case ActionUpgrade:
 		return nil, b.Upgrade(ctx)
 	case ActionVersion:
@@ -362,12 +376,16 @@ func (s *Server) audit(peer *Peer, req *Request, resp *Response) {
 	level := logging.LevelNotice
 	switch {
 	case req.Action == ActionStatus, req.Action == ActionWho, req.Action == ActionVersion, req.Action == ActionDelayInfo,
+		req.Action == ActionBanInfo, req.Action == ActionBanExplain,
 		req.Action == ActionTrace && len(req.Args) == 0:
 		level = slog.LevelDebug
 	}
 	attrs := append(peerAttrs(peer), slog.String("action", req.Action), slog.Int("code", int(resp.Code)),
 		logging.Kind(logging.ControlAction))
-	if len(req.Args) > 0 {
+	switch {
+	case req.Action == ActionBanImport: // its result says how many; the list has the names
+		attrs = append(attrs, slog.String("result", string(resp.Result[:min(len(resp.Result), 512)])))
+	case len(req.Args) > 0:
 		attrs = append(attrs, slog.String("args", string(req.Args)))
 	}
 	if resp.Error != "" {

@@ -36,6 +36,12 @@ const (
 	ActionDelayInfo    = "delay_info"
 	ActionDelayReset   = "delay_reset"
 	ActionDelayExplain = "delay_explain"
+
+	ActionBan        = "ban"
+	ActionPermit     = "permit"
+	ActionBanInfo    = "ban_info"
+	ActionBanExplain = "ban_explain"
+	ActionBanImport  = "ban_import"
 )
 
 // Actions lists every action in the order of the documentation.
@@ -43,6 +49,7 @@ func Actions() []string {
 	return []string{
 		ActionStatus, ActionWho, ActionKick, ActionReload, ActionShutdown, ActionTrace, ActionUpgrade, ActionVersion,
 		ActionDelayInfo, ActionDelayReset, ActionDelayExplain,
+		ActionBan, ActionPermit, ActionBanInfo, ActionBanExplain, ActionBanImport,
 	}
 }
 
@@ -57,13 +64,15 @@ const (
 	CodeParameters  Code = 3
 	CodeNotFound    Code = 4 // no such session, user, channel
 	CodeRefused     Code = 5 // not in this state of the daemon
+	CodeNothing     Code = 6 // there is nothing to be done
 	CodeUnsupported Code = 7 // no such action, or another version of the protocol
 	CodeInternal    Code = 8 // no answer in time, or the daemon is busy
 )
 
 // Request is what a client sends. Args is the action's request type
 // (KickRequest, ShutdownRequest, TraceRequest, DelayResetRequest,
-// DelayExplainRequest) or absent.
+// DelayExplainRequest, BanRequest, PermitRequest, BanInfoRequest,
+// BanExplainRequest, BanImportRequest) or absent.
 type Request struct {
 	Version int             `json:"version"`
 	Action  string          `json:"action"`
@@ -85,7 +94,8 @@ type TraceRequest struct {
 
 // Response is the answer. Result is the action's result type: Status,
 // WhoResult, KickResult, ReloadResult, TraceResult, VersionResult, DelayResult,
-// DelayResetResult, DelayExplainResult or absent.
+// DelayResetResult, DelayExplainResult, BanResult, PermitResult, BanInfoResult,
+// BanExplainResult, BanImportResult or absent.
 type Response struct {
 	Version int             `json:"version"`
 	Code    Code            `json:"code"`
@@ -201,6 +211,16 @@ func decodeRequest(b []byte) (*Request, any, error) {
 		args = new(DelayResetRequest)
 	case ActionDelayExplain:
 		args = new(DelayExplainRequest)
+	case ActionBan:
+		args = new(BanRequest)
+	case ActionPermit:
+		args = new(PermitRequest)
+	case ActionBanInfo:
+		args = new(BanInfoRequest)
+	case ActionBanExplain:
+		args = new(BanExplainRequest)
+	case ActionBanImport:
+		args = new(BanImportRequest)
 	case ActionStatus, ActionWho, ActionReload, ActionUpgrade, ActionVersion, ActionDelayInfo:
 		if len(r.Args) > 0 {
 			return &r, nil, fmt.Errorf("%w: %s takes no arguments", ErrParameters, r.Action)
