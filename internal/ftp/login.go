@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/policy"
 	"sallyport/internal/vfs"
 	"sallyport/ipc"
 )
@@ -132,13 +133,15 @@ func (s *Session) enter(welcome int, name string) {
 	}
 	files := ipc.New(fds[0], ipc.SessionFiles, ipc.Session)
 	s.keepMail(name, r.Anonymous)
-	err := ipc.ReadBlob(fds[1], &s.view)
+	var view policy.Session // a fresh one: nothing of the former stays in its lists
+	err := ipc.ReadBlob(fds[1], &view)
 	_ = unix.Close(fds[1])
 	if err != nil {
 		files.Close()
 		s.broken("view", err)
 		return
 	}
+	s.view = view
 	if err := files.SetTimeout(filesTimeout); err != nil {
 		files.Close()
 		s.broken("files", err)

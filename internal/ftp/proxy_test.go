@@ -6,7 +6,9 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -151,12 +153,30 @@ func FuzzProxyHeader(f *testing.F) {
 	})
 }
 
-// proxied plays a master that believes every proxy.
-func proxiedBy(o *setup, headers *[]ipc.ProxyHeader, refuse bool) {
+// heard is what master was told.
+type heard struct {
+	mu sync.Mutex
+	h  []ipc.ProxyHeader
+}
+
+func (l *heard) add(h ipc.ProxyHeader) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.h = append(l.h, h)
+}
+
+func (l *heard) all() []ipc.ProxyHeader {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.h)
+}
+
+// proxiedBy plays a master that believes every proxy.
+func proxiedBy(o *setup, headers *heard, refuse bool) {
 	o.Proxy, o.Ungreet = true, true
 	o.Lane = func(w *world, q any) (ipc.HostSelected, *policy.Session) {
 		h := q.(*ipc.ProxyHeader)
-		*headers = append(*headers, *h)
+		headers.add(*h)
 		if refuse {
 			return ipc.HostSelected{Refused: true}, nil
 		}
@@ -171,7 +191,7 @@ func TestProxy(t *testing.T) {
 	t.Parallel()
 	for _, implicit := range []bool{false, true} {
 		o, _ := withTLS()
-		var headers []ipc.ProxyHeader
+		var headers heard
 		proxiedBy(&o, &headers, false)
 		o.Implicit = implicit
 		w := begin(t, o)
@@ -188,7 +208,7 @@ func TestProxy(t *testing.T) {
 			w.want("220 HOST command successful", "HOST 198.51.100.1") // the address that was called
 		}
 		w.want("331", "USER ann")
-		if d := cmp.Diff([]ipc.ProxyHeader{{Peer: "192.0.2.7:40001", To: "198.51.100.1:21"}}, headers); d != "" {
+		if d := cmp.Diff([]ipc.ProxyHeader{{Peer: "192.0.2.7:40001", To: "198.51.100.1:21"}}, headers.all()); d != "" {
 			t.Error(d)
 		}
 	}
@@ -219,18 +239,18 @@ func TestProxyRefused(t *testing.T) {
 		{"PROXY TCP4 localhost 198.51.100.1 40001 21\r\n", false, 0},
 	} {
 		o := ordinary()
-		var headers []ipc.ProxyHeader
+		var headers heard
 		proxiedBy(&o, &headers, c.refuse)
 		w := begin(t, o)
 		w.send(c.send)
 		w.ended()
 		<-w.lost
-		if len(headers) != c.told {
-			t.Errorf("%q: master was told %v", c.send, headers)
+		if told := headers.all(); len(told) != c.told {
+			t.Errorf("%q: master was told %v", c.send, told)
 		}
 	}
 	o := ordinary()
-	var headers []ipc.ProxyHeader
+	var headers heard
 	proxiedBy(&o, &headers, false)
 	w := begin(t, o)
 	w.send("PROXY TCP4 192")

@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/tls"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"sallyport/internal/policy"
@@ -52,9 +53,9 @@ func TestClientCertificates(t *testing.T) {
 					}
 					return ipc.AuthReply{}, true
 				}
-				judged := 0
+				var judged atomic.Int32
 				v.judge = func(chain []byte) ipc.ClientVerdict {
-					judged++
+					judged.Add(1)
 					if !bytes.Equal(chain, own.der) {
 						t.Error("authd was shown another chain")
 					}
@@ -82,15 +83,15 @@ func TestClientCertificates(t *testing.T) {
 				if c.user == "331" {
 					w.want("230", "PASS secret")
 				}
-				if want := c.present && c.mode != "off"; judged != 0 != want || judged > 1 {
-					t.Errorf("judged %d times", judged)
+				if want := c.present && c.mode != "off"; judged.Load() != 0 != want || judged.Load() > 1 {
+					t.Errorf("judged %d times", judged.Load())
 				}
 				w.want("200", "PROT P")
 				w.put("a", "hello")
 				if data, last := w.download(conf, "RETR a"); data != "hello" || last != "226 Transfer complete" {
 					t.Errorf("%q, %s", data, last)
 				}
-				if judged > 1 {
+				if judged.Load() > 1 {
 					t.Error("judged again on the data connection")
 				}
 			})
@@ -145,9 +146,9 @@ func twoHosts(o *setup, v *vault, twoTLS func(v *policy.TLSSession)) {
 	}
 	sni := ""
 	o.Lane = func(w *world, q any) (ipc.HostSelected, *policy.Session) {
-		r := ipc.HostSelected{Host: "one", Peer: w.client.LocalAddr().String(), Local: w.client.RemoteAddr().String()}
+		r := ipc.HostSelected{Host: "one", Peer: w.here, Local: w.there}
 		h := q.(*ipc.SelectHost)
-		view := o.View
+		view := w.o.View
 		switch strings.ToLower(h.Name) {
 		case "one.test":
 		case "two.test", "alias.test":
