@@ -75,7 +75,6 @@ type vault struct {
 	asks   int
 	signs  []ipc.SignRequest
 	refuse bool // to sign
-	hang   chan struct{}
 	judge  func(chain []byte) ipc.ClientVerdict
 }
 

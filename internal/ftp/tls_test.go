@@ -214,8 +214,10 @@ func TestRefusedHandshakes(t *testing.T) {
 		alert  string // what the client sees
 	}{
 		{"TLS 1.1", func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }, nil, "alert 70", "protocol version"},
-		{"TLS 1.2 where 1.3 is wanted", func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12 },
-			func(o *setup, _ *vault) { o.View.TLS.Protocols = []string{"1.3"} }, "alert 70", "protocol version"},
+		{
+			"TLS 1.2 where 1.3 is wanted", func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12 },
+			func(o *setup, _ *vault) { o.View.TLS.Protocols = []string{"1.3"} }, "alert 70", "protocol version",
+		},
 		{"TLS 1.3 where 1.2 is wanted", nil, func(o *setup, _ *vault) { o.View.TLS.Protocols = []string{"1.2"} }, "alert 70", "protocol version"},
 		{"CBC", func(c *tls.Config) {
 			c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12
@@ -225,8 +227,10 @@ func TestRefusedHandshakes(t *testing.T) {
 			c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12
 			c.CipherSuites = []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384}
 		}, func(o *setup, _ *vault) { o.View.TLS.Ciphers = []string{"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"} }, "alert 40", "handshake failure"},
-		{"another curve than configured", func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.X25519} },
-			func(o *setup, _ *vault) { o.View.TLS.Curves = []string{"P384"} }, "alert 40", "handshake failure"},
+		{
+			"another curve than configured", func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.X25519} },
+			func(o *setup, _ *vault) { o.View.TLS.Curves = []string{"P384"} }, "alert 40", "handshake failure",
+		},
 		{"ALPN of HTTP", func(c *tls.Config) { c.NextProtos = []string{"h2", "http/1.1"} }, nil, "alert 120", "no application protocol"},
 		{"authd does not sign", nil, func(_ *setup, v *vault) { v.refuse = true }, "refused to sign", "internal error"},
 		{"the client does not trust", func(c *tls.Config) { c.InsecureSkipVerify = false }, nil, "bad certificate", "certificate"},
