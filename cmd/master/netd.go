@@ -19,8 +19,8 @@ import (
 	"sallyport/shm"
 )
 
-// netd is the process that looks names up. There is one only where the
-// configuration has names.
+// netd is the process that looks names up and serves the stores of shared bans.
+// There is one only where the configuration has either.
 type netd struct {
 	*child
 	conn *ipc.Conn
@@ -29,6 +29,8 @@ type netd struct {
 	pong bool
 
 	asked map[string]bool // every name that it was ever told
+	ports []uint16        // that its sandbox lets it call, those of its first view
+	bulk  []func() any    // see netdBulk
 }
 
 // netdSupervisor keeps netd running and what it has found. Answers outlive the
@@ -38,19 +40,29 @@ type netdSupervisor struct {
 	starting bool
 	restarts int
 	names    []string // of the configuration in force
+	share    []policy.BanShare
 	answers  map[string][]netip.Addr
 	wait     time.Duration
 	restart  timer
 	since    int64
 	errors   []string
+	secrets  []string // passwords of stores that cannot be had
 }
 
-const netdQueue = 16
+// netdQueue bounds what waits for netd, which reads at once whatever it is doing:
+// a burst of bans, and not a list of them (netdBulk).
+const netdQueue = 4096
+
+// wanted tells whether there is to be a netd.
+func (s *netdSupervisor) wanted() bool { return len(s.names) > 0 || len(s.share) > 0 }
 
 // netdView is netd's view of a configuration: the names that passive.address
-// has, each once.
+// has, each once, and the stores, without their passwords: see netdSecrets.
 func netdView(p *policy.Policy) policy.Netd {
 	v := policy.Netd{Sandbox: p.Global.Sandbox}
+	if p.Ban.Engine {
+		v.Share = slices.Clone(p.Ban.Share)
+	}
 	eachSettings(p, func(s *policy.Settings) {
 		if isName(s.Passive.Address) {
 			v.Names = append(v.Names, s.Passive.Address)
@@ -81,11 +93,13 @@ func (m *master) resolved(name string, want4 bool) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// configureNetd puts the names of a configuration in force: netd is told, or
-// started, or let go.
+// configureNetd puts the names and stores of a configuration in force: netd is
+// told, or started, or let go. Where it may not call a store's port it gives way
+// to another one: a sandbox does not widen.
 func (m *master) configureNetd(p *policy.Policy) {
 	s := &m.netd
-	s.names = netdView(p).Names
+	v := netdView(p)
+	s.names, s.share = v.Names, v.Share
 	for n := range s.answers {
 		if !slices.Contains(s.names, n) {
 			delete(s.answers, n)
@@ -93,14 +107,15 @@ func (m *master) configureNetd(p *policy.Policy) {
 	}
 	s.errors = nil
 	switch {
-	case len(s.names) == 0:
+	case !s.wanted():
 		m.loop.timers.stop(&s.restart)
 		if s.now != nil {
 			m.dismissNetd()
 		}
-	case s.now != nil:
+	case s.now != nil && covers(s.now.ports, v.Ports()):
 		m.sendNetdView(s.now)
 	default:
+		m.dismissNetd()
 		s.wait = 0
 		m.startNetd()
 	}
@@ -109,7 +124,7 @@ func (m *master) configureNetd(p *policy.Policy) {
 // startNetd starts it, unless there is one or nobody wants it.
 func (m *master) startNetd() {
 	s := &m.netd
-	if s.now != nil || s.starting || m.stopping || len(s.names) == 0 {
+	if s.now != nil || s.starting || m.stopping || !s.wanted() {
 		return
 	}
 	ours, theirs, err := ipc.Pair()
@@ -132,7 +147,7 @@ func (m *master) startNetd() {
 
 func (m *master) adoptNetd(n *netd, fd int) {
 	n.conn = ipc.New(fd, ipc.MasterNetd, ipc.Master)
-	n.conn.Limit(4*netdNames, 10*time.Second)
+	n.conn.Limit(netdBurst(m.netd.share), 10*time.Second)
 	n.q = ipc.NewQueue(n.conn, netdQueue)
 	n.pong, n.asked = true, map[string]bool{}
 	n.ping.fn = func() { m.pingNetd(n) }
@@ -144,7 +159,7 @@ func (m *master) adoptNetd(n *netd, fd int) {
 		n.signal(unix.SIGKILL)
 		return
 	}
-	if m.stopping || len(m.netd.names) == 0 { // not wanted any more
+	if m.stopping || !m.netd.wanted() { // not wanted any more
 		m.dismissNetd()
 		return
 	}
@@ -158,6 +173,11 @@ const netdNames = 256
 
 func (m *master) sendNetdView(n *netd) {
 	v := netdView(m.gen.policy)
+	if n.ports == nil {
+		n.ports = append([]uint16{}, v.Ports()...)
+	}
+	n.conn.Limit(netdBurst(v.Share), 10*time.Second)
+	m.netdSecrets(&v)
 	for _, name := range v.Names {
 		n.asked[name] = true
 	}
@@ -180,7 +200,7 @@ func (m *master) sendNetd(n *netd, body any, fds ...int) {
 		n.signal(unix.SIGKILL)
 		return
 	}
-	m.loop.mod(n.conn.FD(), wants(n.q, unix.EPOLLIN))
+	m.loop.mod(n.conn.FD(), n.events())
 }
 
 func (m *master) netdReady(n *netd, ev uint32) {
@@ -188,7 +208,7 @@ func (m *master) netdReady(n *netd, ev uint32) {
 		if err := n.q.Flush(); err != nil {
 			n.signal(unix.SIGKILL)
 		}
-		m.loop.mod(n.conn.FD(), wants(n.q, unix.EPOLLIN))
+		m.pumpNetd(n)
 	}
 	for range 16 {
 		msg, err := n.conn.TryRecv()
@@ -300,7 +320,7 @@ func (m *master) netdGone(n *netd, ws unix.WaitStatus) {
 // netdFailed starts it again, later each time. Meanwhile the last answers hold.
 func (m *master) netdFailed(why string) {
 	s := &m.netd
-	if m.stopping || len(s.names) == 0 {
+	if m.stopping || !s.wanted() {
 		return
 	}
 	if s.wait == 0 || m.loop.now-s.since > int64(restartProven) {
@@ -332,12 +352,12 @@ func (m *master) netdStatus() (w control.WorkerStatus, ok bool) {
 	if s.now != nil {
 		w.PID, w.Since, w.State = s.now.pid, m.wall(s.since), "up"
 	}
-	return w, len(s.names) > 0
+	return w, s.wanted()
 }
 
 // netdReasons says what an administrator should know of names.
 func (m *master) netdReasons() []string {
-	why := slices.Clone(m.netd.errors)
+	why := slices.Concat(m.netd.errors, m.netd.secrets)
 	for _, n := range m.netd.names {
 		if len(m.netd.answers[n]) == 0 {
 			why = append(why, fmt.Sprintf("%q does not resolve yet: clients are shown the address they called", n))

@@ -102,7 +102,7 @@ func (s *starters) of(as identity) *sandbox.Starter {
 
 // memoryLimit is each role's soft memory limit in MiB, a safety net of the Go
 // runtime.
-var memoryLimit = map[string]int{"session": 64, "files": 64, "authd": 512, "pam": 64, "owner": 64, "netd": 64}
+var memoryLimit = map[string]int{"session": 64, "files": 64, "authd": 512, "pam": 64, "owner": 64, "netd": 256}
 
 // spawn starts a process on a thread of its kind. done runs on the loop; it
 // gets a process that nobody supervises yet, or an error.

@@ -13,8 +13,8 @@ import (
 	"sallyport/ipc"
 )
 
-// server is netd. One goroutine reads from master, one watches each name, and
-// run alone writes.
+// server is netd. One goroutine reads from master, one watches each name, one
+// serves each store, and run alone writes.
 type server struct {
 	in, out *ipc.Conn // two views of one descriptor, since a Conn is one goroutine's
 	resolve resolver
@@ -24,6 +24,9 @@ type server struct {
 	names   map[string]context.CancelFunc
 	watches sync.WaitGroup
 	news    chan ipc.Resolved
+
+	first  *configuration // read before the sandbox stood
+	stores stores
 }
 
 // Bounds of the work.
@@ -37,7 +40,30 @@ func newServer(fd int, r resolver, p pace) *server {
 	return &server{
 		in: ipc.New(fd, ipc.MasterNetd, ipc.Netd), out: ipc.New(fd, ipc.MasterNetd, ipc.Netd),
 		resolve: r, pace: p, busy: make(chan struct{}, atOnce), names: map[string]context.CancelFunc{}, news: make(chan ipc.Resolved),
+		stores: newStores(),
 	}
+}
+
+// meet reads the first view, which says whom netd may call: so its sandbox can
+// be as narrow as that. Nothing else has been read by then.
+func (s *server) meet() error {
+	m, err := s.in.Recv()
+	if err != nil {
+		return peerGone(err)
+	}
+	defer m.Close()
+	c, ok := m.Body.(*ipc.NetdConfig)
+	if !ok {
+		return errors.New("master: its first message is no view")
+	}
+	s.first = readView(c, m.FDs[0])
+	return nil
+}
+
+func readView(c *ipc.NetdConfig, fd int) *configuration {
+	o := &configuration{generation: c.Generation}
+	o.err = ipc.ReadBlob(fd, &o.view)
+	return o
 }
 
 // run serves until master is gone, which is the ordinary end.
@@ -48,6 +74,7 @@ func (s *server) run() error {
 	go func() { over <- s.listen(orders, done) }()
 	err := s.serve(orders, over)
 	close(done)
+	s.stores.end()
 	for _, stop := range s.names {
 		stop()
 	}
@@ -72,8 +99,16 @@ func (s *server) drain() {
 }
 
 // listen reads master's orders. A view is read at once: its descriptor is gone
-// afterwards.
+// afterwards. What is for the stores goes to where it waits for them: master
+// never waits for netd, whatever netd waits for.
 func (s *server) listen(orders chan<- any, done <-chan struct{}) error {
+	if s.first != nil {
+		select {
+		case orders <- s.first:
+		case <-done:
+			return nil
+		}
+	}
 	for {
 		m, err := s.in.Recv()
 		if err != nil {
@@ -81,11 +116,12 @@ func (s *server) listen(orders chan<- any, done <-chan struct{}) error {
 		}
 		order := m.Body
 		if c, ok := m.Body.(*ipc.NetdConfig); ok {
-			o := &configuration{generation: c.Generation}
-			o.err = ipc.ReadBlob(m.FDs[0], &o.view)
-			order = o
+			order = readView(c, m.FDs[0])
 		}
 		m.Close()
+		if s.stores.take(order) {
+			continue
+		}
 		select {
 		case orders <- order:
 		case <-done:
@@ -117,6 +153,8 @@ func (s *server) serve(orders <-chan any, over <-chan error) error {
 			if s.names[n.Name] != nil { // still asked for
 				err = s.out.Send(&n)
 			}
+		case n := <-s.stores.said:
+			err = s.out.Send(n)
 		}
 		if err != nil {
 			return fmt.Errorf("master: %w", peerGone(err))
@@ -132,8 +170,9 @@ func peerGone(err error) error {
 	return err
 }
 
-// configure takes a view: names that are new are watched, others no more. Those
-// that stay go on as they are. A view that cannot be read changes nothing.
+// configure takes a view: names that are new are watched, others no more, and
+// likewise with stores. Those that stay go on as they are. A view that cannot be
+// read changes nothing.
 func (s *server) configure(c *configuration) *ipc.NetdReady {
 	reply := &ipc.NetdReady{Generation: c.generation}
 	if c.err != nil {
@@ -161,5 +200,6 @@ func (s *server) configure(c *configuration) *ipc.NetdReady {
 			s.watches.Go(func() { s.watch(ctx, n) })
 		}
 	}
+	reply.Errors = append(reply.Errors, s.stores.configure(c.view.Share)...)
 	return reply
 }

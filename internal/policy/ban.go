@@ -41,6 +41,7 @@ type BanShare struct {
 	Address     string // host:port
 	User        string
 	Secret      string // file with the password, "" for none
+	Password    string // what that file holds: in netd's view alone, put there by master when it sends it
 	Prefix      string // of the keys: "mod_ban."
 	MatchServer bool   // only bans of the same address and port count
 	Longest     int64  // a ban from there ends after this, nanoseconds

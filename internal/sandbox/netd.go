@@ -9,14 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// portDNS is the one TCP port that netd may call where the kernel's landlock
-// knows of ports (version 4). UDP it does not know.
+// portDNS is the TCP port that netd may always call; others are those of its
+// stores. It holds where the kernel's landlock knows of ports (version 4). UDP
+// it does not know.
 const portDNS = 53
 
 // rulePort is LANDLOCK_RULE_NET_PORT, which x/sys does not have.
 const rulePort = 2
 
-var netdLimits = limits{data: 256 << 20, files: 128}
+var netdLimits = limits{data: 512 << 20, files: 128}
 
 // netdProfile: calls others over IPv4 and IPv6, reads what the resolver needs.
 // No address of its own, nothing to listen on, no local socket, no file to
@@ -52,10 +53,15 @@ func netdProfile(pid int) *profile {
 	}
 }
 
-// Netd confines netd: sockets that call, and the files that the resolver reads.
-func Netd(m Mode) (note string, err error) {
+// Netd confines netd: sockets that call, by TCP only name servers and the ports
+// of its stores, and the files that the resolver reads.
+func Netd(m Mode, ports ...uint16) (note string, err error) {
 	return confine(m, netdProfile(unix.Getpid()), netdLimits, func() (string, error) {
-		return landlock(-1, readBeneath(resolverDirs()), connectTCP(portDNS))
+		may := []exception{readBeneath(resolverDirs()), connectTCP(portDNS)}
+		for _, p := range ports {
+			may = append(may, connectTCP(uint64(p)))
+		}
+		return landlock(-1, may...)
 	})
 }
 

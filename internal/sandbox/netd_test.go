@@ -51,7 +51,7 @@ func TestNetdInsideItsSandbox(t *testing.T) {
 	}
 	noNewPrivs(t)
 	abi := landlockABI()
-	if _, err := Netd(Enforce); err != nil {
+	if _, err := Netd(Enforce, 16379); err != nil {
 		t.Fatal(err)
 	}
 	socket := func(family, kind int) (int, error) {
@@ -99,6 +99,13 @@ func TestNetdInsideItsSandbox(t *testing.T) {
 		}
 		if err := unix.Connect(tcp, local(53)); err == unix.EACCES || err == unix.EPERM {
 			t.Errorf("call a name server by TCP: %v", err)
+		}
+		store, err := socket(unix.AF_INET, unix.SOCK_STREAM)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Connect(store, local(16379)); err == unix.EACCES || err == unix.EPERM {
+			t.Errorf("call a store: %v", err)
 		}
 	}
 }

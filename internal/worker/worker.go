@@ -6,7 +6,8 @@
 //	s := session.New(w.FD(0), w.FD(1) ...) // 4 handlers
 //	w.End(s.Serve())                       // 5 loop
 //
-// files has its third step later, when it knows its root: see ConfineTo.
+// files and netd have their third step later, when they know their root, or whom
+// they may call: see ConfineTo and ConfineToPorts.
 //
 // A worker that finds itself otherwise than it was meant to be says why on
 // stderr and leaves with status ExitSetup: nothing of it has run that could do
@@ -53,8 +54,8 @@ var (
 	// Pam is confined by its bounding set and by master's filter: nobody can
 	// know what the modules of a host's stack do.
 	Pam = Role{Name: "pam", FDs: 1, Root: true, Caps: sandbox.ForPam.Bounding(), NewPriv: true}
-	// Netd calls name servers, as the daemon's user.
-	Netd = Role{Name: "netd", FDs: 1, confine: sandbox.Netd}
+	// Netd calls name servers and stores, as the daemon's user.
+	Netd = Role{Name: "netd", FDs: 1}
 	// Owner makes one home directory.
 	Owner = Role{Name: "owner", FDs: 1, Root: true, Caps: sandbox.ForOwner.Bounding(), confine: sandbox.Owner}
 )
@@ -150,6 +151,13 @@ func (w *Worker) Confine() {
 // O_PATH descriptor of the directory.
 func (w *Worker) ConfineTo(root int) {
 	note, err := sandbox.Files(w.Mode, root)
+	w.confined(note, err)
+}
+
+// ConfineToPorts is step 3 of netd: the sandbox with the TCP ports of its stores,
+// which its first view names.
+func (w *Worker) ConfineToPorts(ports []uint16) {
+	note, err := sandbox.Netd(w.Mode, ports...)
 	w.confined(note, err)
 }
 
