@@ -35,7 +35,7 @@ func Make(r Request) (created bool, err error) {
 	case err == unix.EACCES, err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR:
 		return false, nil
 	}
-	unix.Umask(0o077)
+	unix.Umask(0o022) // what is made has its mode at once, and never more
 	w := &walker{uid: r.UID, make: r.DirMode & 0o755, links: maxLinks}
 	parent, name, err := w.toParent(r.Path)
 	if err != nil {
@@ -83,16 +83,16 @@ func (r *Request) build(parent int, name string) (created bool, err error) {
 	if err := unix.Mkdirat(parent, temp, 0o700); err != nil {
 		return false, err
 	}
-	defer func() {
-		if !created {
-			removeTree(parent, temp)
-		}
-	}()
-	dir, err := openDir(parent, temp)
+	dir, err := openFresh(parent, temp)
 	if err != nil {
 		return false, err
 	}
 	defer unix.Close(dir)
+	defer func() {
+		if !created {
+			takeBack(parent, temp, dir)
+		}
+	}()
 	if r.Skeleton != "" {
 		if err := r.copySkeleton(dir); err != nil {
 			return false, fmt.Errorf("skeleton %q: %w", r.Skeleton, err)
@@ -113,6 +113,31 @@ func (r *Request) build(parent int, name string) (created bool, err error) {
 	default:
 		return false, err
 	}
+}
+
+var errSwapped = errors.New("somebody else has moved what was being made")
+
+// openFresh opens a directory that was made just now. Whoever may write in the
+// one that holds it can have put another in its place, a neighbour's home: only
+// an empty one of our own, that nobody else can enter, is taken.
+func openFresh(parent int, name string) (int, error) {
+	dir, err := openDir(parent, name)
+	if err != nil {
+		return -1, err
+	}
+	var st unix.Stat_t
+	if err = unix.Fstat(dir, &st); err == nil {
+		if int(st.Uid) != unix.Geteuid() || st.Mode&0o777 != 0o700 {
+			err = errSwapped
+		} else if _, e := readNames(dir, 0); e != nil {
+			err = errSwapped
+		}
+	}
+	if err != nil {
+		unix.Close(dir)
+		return -1, err
+	}
+	return dir, nil
 }
 
 // randomName is a name that nobody else uses.

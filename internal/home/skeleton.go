@@ -187,8 +187,27 @@ func readNames(dir, max int) ([]string, error) {
 	}
 }
 
-// removeTree takes back what was built. It is within a directory of root's that
-// nobody else can enter.
+// takeBack removes what was built, by its descriptor: its name may be another
+// directory's by now, which then stays.
+func takeBack(parent int, name string, dir int) {
+	if again, err := openDir(dir, "."); err == nil { // from the first entry on
+		names, _ := readNames(again, maxEntries)
+		for _, n := range names {
+			removeTree(again, n)
+		}
+		unix.Close(again)
+	}
+	var mine, there unix.Stat_t
+	if unix.Fstat(dir, &mine) != nil || unix.Fstatat(parent, name, &there, unix.AT_SYMLINK_NOFOLLOW) != nil {
+		return
+	}
+	if mine.Dev == there.Dev && mine.Ino == there.Ino {
+		_ = unix.Unlinkat(parent, name, unix.AT_REMOVEDIR) // what is left is logged by the failure itself
+	}
+}
+
+// removeTree removes an entry of what was built. It is within a directory of
+// root's that nobody else can enter.
 func removeTree(dir int, name string) {
 	if unix.Unlinkat(dir, name, 0) == nil {
 		return
@@ -200,5 +219,5 @@ func removeTree(dir int, name string) {
 		}
 		unix.Close(fd)
 	}
-	_ = unix.Unlinkat(dir, name, unix.AT_REMOVEDIR) // what is left is logged by the failure itself
+	_ = unix.Unlinkat(dir, name, unix.AT_REMOVEDIR)
 }

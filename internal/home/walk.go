@@ -70,21 +70,12 @@ func (w *walker) toParent(path string) (dir int, name string, err error) {
 	return at, "", nil
 }
 
-// makeDir makes a directory of root's.
+// makeDir makes a directory of root's. It has its mode at once: what bears its name
+// afterwards may be another one, whose mode is nobody's to change.
 func (w *walker) makeDir(dir int, name string) (int, error) {
-	err := unix.Mkdirat(dir, name, 0o700)
+	err := unix.Mkdirat(dir, name, w.make)
 	if err != nil && err != unix.EEXIST { // somebody was faster: pass looks at it
 		return -1, err
-	}
-	if err == nil {
-		fd, err := openDir(dir, name)
-		if err == nil {
-			err = unix.Fchmod(fd, w.make)
-			unix.Close(fd)
-		}
-		if err != nil {
-			return -1, err
-		}
 	}
 	return openPath(dir, name)
 }
