@@ -41,6 +41,7 @@ func (c *checker) run() {
 		c.tls(&h.TLS)
 	}
 	everySetting(c.p, func(_ *policy.Host, s *policy.Settings) { c.paths(s) })
+	c.bans()
 }
 
 type checker struct {

@@ -24,8 +24,8 @@ const (
 // them and returns something all the same; the caller drops it.
 func (p *parser) compile(top *section) *policy.Policy {
 	pol := &policy.Policy{File: p.name}
-	base, first := defaults(&pol.Global, p.facts)
-	top.apply(&scope{g: &pol.Global, s: base, h: first})
+	base, first := defaults(pol, p.facts)
+	top.apply(&scope{g: &pol.Global, s: base, h: first, b: &pol.Ban})
 	if top.set("pool.max") == nil {
 		pol.Global.PoolMax = max(pol.Global.PoolMax, pol.Global.PoolMin)
 	}
@@ -54,6 +54,7 @@ func (p *parser) compile(top *section) *policy.Policy {
 	if len(pol.Listeners) == 0 {
 		pol.Listeners = []policy.Listener{{Label: "ftp", Protocol: "ftp", Address: []string{"[::]:21"}}}
 	}
+	p.bans(top, &pol.Ban)
 	p.validate(top, pol)
 	if p.diags.HasErrors() {
 		return nil
@@ -88,6 +89,7 @@ func (p *parser) compile(top *section) *policy.Policy {
 	}
 	p.bound(pairs, maxAuthHosts, "ways to log in")
 	named(pol)
+	finishBans(pol)
 	return pol
 }
 
@@ -196,11 +198,11 @@ func identify(h *policy.Host, stateDir string) {
 }
 
 // defaults are the settings of an empty file and its host. The global ones go
-// into g.
-func defaults(g *policy.Global, facts Facts) (*policy.Settings, *policy.Host) {
+// into pol.
+func defaults(pol *policy.Policy, facts Facts) (*policy.Settings, *policy.Host) {
 	s, h := new(policy.Settings), &policy.Host{Name: defaultHost}
 	c := newScope()
-	c.g, c.s, c.h = g, s, h
+	c.g, c.s, c.h, c.b = &pol.Global, s, h, &pol.Ban
 	for _, k := range grammar().keys {
 		if k.Default != "" && k.In != own {
 			v := mustValue(k.Default)
@@ -252,6 +254,9 @@ func instanceOf(dir string) string {
 func (c *compiler) finish(s *policy.Settings, h *policy.Host) {
 	g := &c.pol.Global
 	s.MinUID = s.Auth.MinUID
+	if s.Auth.BanEngine = s.BanEngine; s.BanEngine {
+		s.Auth.BanHost = h.Name
+	}
 	v, f := &s.Session, &s.Files
 	v.AllowStoreRestart, v.AllowRetrieveRestart = f.AllowStoreRestart, f.AllowRetrieveRestart
 	v.TimeoutLogin, v.TimeoutIdle, v.TimeoutStalled = s.TimeoutLogin, s.TimeoutIdle, s.TimeoutStalled

@@ -242,9 +242,12 @@ func (p *parser) label(b *Block, s *section) {
 	}
 	v := labelValue(s.label)
 	b.LabelType.read(&v, b.labelAt(newScope()), func(pr problem) {
-		s.bad = true
+		s.bad = s.bad || !pr.warn
 		d := Diagnostic{Key: b.name(), Value: s.label, Problem: v.src + " " + pr.what, Suggest: pr.near, Right: cmp.Or(pr.right, "a label is "+b.LabelType.Form)}
-		if pr.later != "" {
+		switch {
+		case pr.warn:
+			d.Severity = Warning
+		case pr.later != "":
 			d.Problem, d.NotBuilt = "not built yet: "+pr.later+" ("+v.src+")", true
 		}
 		p.add(s.lrng, d)

@@ -112,6 +112,7 @@ type scope struct {
 	o *policy.Root
 	w *policy.Selector
 	a *anonymous
+	b *policy.Ban
 
 	// entries of lists
 	start  *policy.Choice
@@ -126,16 +127,18 @@ type scope struct {
 	cert   *policy.Certificate
 	mapped *policy.CertificateUser
 	format *logFormat
+	rule   *policy.BanRule
+	share  *policy.BanShare
 }
 
 // newScope returns a scope with everything in it, to try values on.
 func newScope() *scope {
 	return &scope{
 		new(policy.Global), new(policy.Settings), new(policy.Listener), new(policy.Class),
-		new(policy.Host), new(policy.ControlRule), new(policy.Root), new(policy.Selector), new(anonymous),
+		new(policy.Host), new(policy.ControlRule), new(policy.Root), new(policy.Selector), new(anonymous), new(policy.Ban),
 		new(policy.Choice), new(policy.SizeFor), new(policy.RateFor), new(policy.TimeoutFor), new(policy.TransferLimit),
 		new(policy.ExtendedLog), new(policy.Alias), new(string), new(policy.DelayEvent), new(policy.Certificate),
-		new(policy.CertificateUser), new(logFormat),
+		new(policy.CertificateUser), new(logFormat), new(policy.BanRule), new(policy.BanShare),
 	}
 }
 

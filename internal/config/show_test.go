@@ -24,6 +24,9 @@ func reparse(t interface{ Fatalf(string, ...any) }, p *policy.Policy, defaults b
 	if again == nil {
 		t.Fatalf("what is shown is wrong: %v\n%s", diags, out.String())
 	}
+	for i := range min(len(again.Ban.Rules), len(p.Ban.Rules)) { // a rule's place is not its meaning
+		again.Ban.Rules[i].At = p.Ban.Rules[i].At
+	}
 	return again, out.String()
 }
 
@@ -89,6 +92,9 @@ func genSettings(t *rapid.T, n *node, ctx Context, classes []string) {
 			lits = append(lits, quote(rapid.StringMatching(`[ -~äß]{0,8}[$%]{0,2}[{}]?[ -~]{0,4}`).Draw(t, "text")))
 		}
 		path := k.Path
+		if path == "ban.never_class" {
+			lits = []string{quoteList(classes)}
+		}
 		if strings.HasPrefix(k.Also, k.Path+".") && rapid.Bool().Draw(t, "as block") {
 			path = k.Also
 		}

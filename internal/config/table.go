@@ -9,11 +9,11 @@ import (
 var grammar = sync.OnceValue(func() *table {
 	var keys []*Key
 	for _, part := range [][]*Key{
-		daemonKeys(), listenerKeys(), selectorKeys(), sessionKeys(), tlsKeys(), authKeys(), loginKeys(), limitKeys(), fileKeys(), startKeys(), logKeys(), laterKeys(),
+		daemonKeys(), listenerKeys(), selectorKeys(), sessionKeys(), tlsKeys(), authKeys(), loginKeys(), limitKeys(), fileKeys(), startKeys(), logKeys(), laterKeys(), banKeys(),
 	} {
 		keys = append(keys, part...)
 	}
-	return newTable(slices.Concat(builtBlocks(), tlsBlocks(), loginBlocks(), limitBlocks(), fileBlocks(), logBlocks(), laterBlocks()), keys)
+	return newTable(slices.Concat(builtBlocks(), tlsBlocks(), loginBlocks(), limitBlocks(), fileBlocks(), logBlocks(), banBlocks(), laterBlocks()), keys)
 })
 
 // builtBlocks are the blocks whose features exist.

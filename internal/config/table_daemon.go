@@ -4,7 +4,7 @@ package config
 var actions = []string{"all", "status", "who", "kick", "reload", "shutdown", "trace", "upgrade", "version", "delay_info", "delay_reset", "delay_explain", "delay", "ban", "ban_info", "ban_explain", "ban_import", "permit"}
 
 var laterActions = map[string]string{
-	"ban": laterBan, "permit": laterBan, "up": "listeners switched at run time", "down": "listeners switched at run time",
+	"up": "listeners switched at run time", "down": "listeners switched at run time",
 	"dns": laterDNS, "shaper": laterRates, "explain": laterACL,
 }
 

@@ -4,7 +4,6 @@ package config
 const (
 	laterSFTP   = "SFTP"
 	laterWhen   = "settings by user and group"
-	laterBan    = "the ban system"
 	laterACL    = "directory and limit rules"
 	laterRates  = "rates shared by sessions"
 	laterStore  = "owners of uploads"
@@ -26,7 +25,6 @@ func laterBlocks() []*Block {
 		}
 	}
 	add(laterSFTP, anywhere, "sftp")
-	add(laterBan, anywhere, "ban")
 	add(laterACL, sessions, "directory", "limit", "hide")
 	add(laterRates, anywhere, "shaper", "qos")
 	add(laterTrace, anywhere, "trace")

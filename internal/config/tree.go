@@ -124,10 +124,17 @@ func treeOf(p *policy.Policy, all bool) *node {
 	}
 	g := p.Global
 	first := &p.Hosts[0]
-	base := &scope{g: &g, s: &first.Base, h: first}
+	b := p.Ban
+	base := &scope{g: &g, s: &first.Base, h: first, b: &b}
 	top.settings(base, Top, keep)
 	for i := range g.Control.Rules {
 		top.sub("control.acl", "", false).own("control.acl.", &scope{r: &g.Control.Rules[i]}, keep)
+	}
+	for i := range b.Rules {
+		banRules.put(top, &p.Ban.Rules[i], keep)
+	}
+	for i := range b.Share {
+		banShares.put(top, &p.Ban.Share[i], keep)
 	}
 	for i := range p.Listeners {
 		top.sub("listener", p.Listeners[i].Label, true).own("listener.", &scope{l: &p.Listeners[i]}, keep)
@@ -191,13 +198,16 @@ func (n *node) changes(pairs []pair, ctx Context, keep func(*Key, string) bool) 
 // filled is c with all the parts that keys of settings look at.
 func (c *scope) filled() *scope {
 	out := *c
-	if out.g == nil || out.h == nil {
+	if out.g == nil || out.h == nil || out.b == nil {
 		empty := newScope()
 		if out.g == nil {
 			out.g = empty.g
 		}
 		if out.h == nil {
 			out.h = empty.h
+		}
+		if out.b == nil {
+			out.b = empty.b
 		}
 	}
 	return &out

@@ -40,6 +40,7 @@ func (p *parser) validate(top *section, pol *policy.Policy) {
 		v.at(top, "run_dir", Diagnostic{Problem: fmt.Sprintf("makes the path of the control socket %d bytes long", n), Right: "at most 107 bytes are possible"})
 	}
 	v.names(top, "names", claim{host: defaultHost, named: top.set("names") != nil}, nil)
+	v.bans(&pol.Ban)
 	v.section(top)
 }
 

@@ -232,3 +232,34 @@ root "/srv/%u" {
 }
 root "none" { group = ["guests"] }
 root "~/ftp" {}
+
+class "lan" { from = ["10.0.0.0/8"] }
+ban {
+  engine      = true
+  message     = "Go away %a"
+  mode        = "observe"
+  max_bans    = 200000
+  any_host    = true
+  prefix_ipv4 = 24
+  prefix_ipv6 = 56
+  aggregate   = ["4 of /48"]
+  never       = ["192.0.2.0/24", "2001:db8::7"]
+  never_class = ["lan"]
+  log         = "/var/log/sallyport/ban.log"
+  on_event "maxloginattempts" {
+    rate    = "2/10m"
+    ban     = "1h"
+    repeat  = "x4"
+    max     = "24h"
+    message = "Come back later"
+  }
+  share "redis" {
+    address       = "192.0.2.5:6379"
+    user          = "sallyport"
+    password_file = "/etc/sallyport/redis.secret"
+    prefix        = "ftp1."
+    match_server  = true
+    longest       = "24h"
+    counters      = true
+  }
+}

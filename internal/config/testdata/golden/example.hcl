@@ -48,10 +48,23 @@ delay {
   policy = "deadline"
   on_event "FailedLogin" { delay = "1s-2s" }
 }
+ban {
+  engine  = true
+  message = "Host %a is banned"
+  on_event "MaxLoginAttempts" {        # the second time in ten minutes bans the address (IPv6: its /64)
+    rate = "2/10m"
+    ban  = "1h"
+  }
+  share "redis" {
+    address       = "192.0.2.5:6379"
+    password_file = "/etc/sallyport/redis.secret"
+  }
+}
 when {                                 # selector (class, user, group, authenticated), then what it changes
   class = ["trusted"]
   passive { address = "local" }
   delay { engine = false }
+  ban { engine = false }
 }
 virtual_host "files.example.org" {     # chosen by HOST or SNI
   names = ["files.example.org", "*.files.example.org"]
