@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"bytes"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
@@ -157,8 +158,8 @@ func (h *Host) Client(der []byte) (Client, error) {
 // keys, since verifying costs with it.
 func parseChain(der []byte) ([]*x509.Certificate, error) {
 	var chain []*x509.Certificate
-	for len(der) > 0 {
-		if len(chain) == maxCerts {
+	for n := 0; len(der) > 0; n++ {
+		if n == maxCerts {
 			return nil, fmt.Errorf("the chain has more than %d certificates", maxCerts)
 		}
 		var raw asn1.RawValue
@@ -176,12 +177,31 @@ func parseChain(der []byte) ([]*x509.Certificate, error) {
 		if x.PublicKey == nil {
 			return nil, fmt.Errorf("certificate %d of the chain has a key of an unknown kind", len(chain)+1)
 		}
-		chain, der = append(chain, x), rest
+		der = rest
+		switch twin := sameName(chain, x); {
+		case twin == nil:
+			chain = append(chain, x)
+		case !twin.Equal(x):
+			return nil, errors.New("the chain has two CAs of one name")
+		}
 	}
 	if len(chain) == 0 {
 		return nil, errors.New("there is no certificate")
 	}
 	return chain, nil
+}
+
+// sameName returns the CA of a chain that is called as x is. Two of them could
+// both have signed what names it, ten of them in more orders than can be tried:
+// with names that differ there is one way up, and as many signatures as
+// certificates.
+func sameName(chain []*x509.Certificate, x *x509.Certificate) *x509.Certificate {
+	for i, c := range chain {
+		if i > 0 && bytes.Equal(c.RawSubject, x.RawSubject) {
+			return c
+		}
+	}
+	return nil
 }
 
 func (c *clients) verify(chain []*x509.Certificate, now time.Time) error {

@@ -98,8 +98,8 @@ func TestCertificatesOfClients(t *testing.T) {
 	p := newPKI(t)
 	deep := p.root
 	var above []*entity
-	for range 4 {
-		deep = newCA(t, "Deep", deep)
+	for i := range 4 {
+		deep = newCA(t, "Deep "+string(rune('a'+i)), deep)
 		above = append([]*entity{deep}, above...)
 	}
 	weak := issue(t, p.root, rsaKey(), nil)
