@@ -72,6 +72,11 @@ fuzz: ## every fuzz target for FUZZTIME
 bench: build ## ours beside vsftpd, ProFTPD and Pure-FTPd, in interleaved rounds
 	$(GO) run ./test/bench
 
+.PHONY: leak
+LEAK ?=
+leak: build ## what the time of a login tells, ours and the peers' (LEAK="-n 100 -only REGEXP")
+	$(GO) run ./test/leak $(LEAK)
+
 .PHONY: differential
 differential: build ## the same sessions against ProFTPD and ours
 	$(GO) run ./test/differential
