@@ -107,6 +107,7 @@ type AuthdEvent struct {
 	Session uint64
 	Event   string `ipc:"32"`  // "SignerAbuse" "RootLogin" "UnknownUser" ...
 	Detail  string `ipc:"256"` // no client bytes
+	User    string `ipc:"256"` // as the client typed it; "" where none is meant
 }
 
 // Expiring lists the certificates that authd serves, at every change and once a
@@ -166,6 +167,12 @@ type Pong struct{}
 // BanShare gives authd the ban table to look users up in. Descriptor: read-only.
 type BanShare struct{}
 
+// LoginAnswered says that the answer to a failed attempt has gone to the session:
+// where bans are looked up, whom that attempt has banned can be ended behind it.
+type LoginAnswered struct {
+	Session uint64
+}
+
 // MasterAuthd is asynchronous in both directions.
 var MasterAuthd = newDialogue(&Dialogue{
 	Name: "master-authd", Version: 2, States: []string{"starting", "serving"},
@@ -199,5 +206,6 @@ var MasterAuthd = newDialogue(&Dialogue{
 		{Kind: 35, From: Master, In: AnyState, Body: DelayTrace{}},
 		{Kind: 36, From: Authd, In: AnyState, Body: DelayNote{}},
 		{Kind: 40, From: Master, In: AnyState, FDs: 1, Body: BanShare{}},
+		{Kind: 41, From: Authd, In: AuthdServing, Body: LoginAnswered{}},
 	},
 })

@@ -205,7 +205,9 @@ const (
 	EventInvalidCommand   = "InvalidCommand"   // empty or over-long lines
 	EventUnhandledCommand = "UnhandledCommand" // a verb nobody knows
 	EventCommandRefused   = "CommandRefused"   // PORT to a foreign address and the like
-	EventTLSHandshake     = "TLSHandshake"     // a handshake failed
+	EventTLSHandshake     = "TLSHandshake"     // AUTH TLS, before the handshake, whatever becomes of it
+	EventTLSFailed        = "TLSHandshakeFailed"
+	EventStalled          = "TimeoutStalled" // a transfer in which nothing moved
 	EventCommandRate      = "MaxCommandRate"
 	EventDataTheft        = "DataTheft" // a data connection that did not resume the control session
 	EventEmptyPassword    = "EmptyPassword"

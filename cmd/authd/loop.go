@@ -11,6 +11,7 @@ import (
 	"sallyport/internal/auth"
 	"sallyport/internal/keys"
 	"sallyport/ipc"
+	"sallyport/shm"
 )
 
 // server is authd: one epoll loop on one goroutine. Nothing in it blocks; what
@@ -31,6 +32,7 @@ type server struct {
 	hash     hashPool
 	pam      pamPool
 	delays   delays
+	bans     *shm.BanView // nil: no bans
 	voice    voice
 }
 

@@ -36,6 +36,8 @@ func (s *server) fromMaster(m ipc.Message) {
 		s.dataMade(b)
 	case *ipc.DelayShare:
 		s.takeDelays(b, m.FDs[0])
+	case *ipc.BanShare:
+		s.takeBans(m.FDs[0])
 	case *ipc.DelayReset:
 		s.resetDelays(b)
 	case *ipc.DelayExplain:

@@ -25,4 +25,5 @@ func (s *server) release(ss *session, reply ipc.AuthReply) {
 		}
 	}
 	_ = ss.ch.send(&reply)
+	ss.failureAnswered(reply.Verdict)
 }

@@ -189,6 +189,7 @@ func (ss *session) request(r *ipc.AuthRequest) {
 		ss.unavailable()
 	default:
 		ss.try = &try{user: r.User, method: r.Method, secret: r.Secret, attempt: ss.host.Begin(ss.asked(r))}
+		ss.judgeBans(ss.try)
 		if !ss.begin(ss.try) {
 			ss.busy()
 			return
@@ -359,6 +360,7 @@ func (ss *session) fail(reason, source, text string) {
 	most := ss.host.Policy.LoginAttempts
 	last := most > 0 && ss.failed >= most
 	ss.report(reason, source, last)
+	ss.failureEvent(reason, ss.try.user)
 	verdict := ipc.VerdictDenied
 	if last {
 		verdict = ipc.VerdictLast

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/ban"
 	"sallyport/internal/config"
 	"sallyport/internal/logging"
 	"sallyport/internal/policy"
@@ -83,6 +84,7 @@ func (m *master) adoptAuthd(a *authd, fd int, st ipc.State) {
 	m.watchAuthd(a, fd, st)
 	m.authd.now, m.authd.since = a, m.loop.now
 	m.shareDelays(a)
+	m.shareBans(a)
 	m.configureAuthd(a)
 	for range runtime.NumCPU() {
 		m.startHash(a)
@@ -210,6 +212,8 @@ func (m *master) authdMessage(a *authd, body any) {
 		m.loginFailed(a, q)
 	case *ipc.Released:
 		m.released(a, q.Session)
+	case *ipc.LoginAnswered:
+		m.loginAnswered(a, q.Session)
 	case *ipc.NeedHash:
 		m.startHash(a)
 	case *ipc.NeedPam:
@@ -382,6 +386,9 @@ func (m *master) authdGone(a *authd, ws unix.WaitStatus) {
 	for _, s := range m.sessions {
 		if s.auth == a {
 			s.auth = nil
+			if s.answering { // nobody will say that it has left
+				m.answered(s)
+			}
 			if s.login != nil && !s.login.released { // else the session has its verdict
 				m.endLogin(s)
 			}
@@ -398,17 +405,23 @@ func (m *master) authdGone(a *authd, ws unix.WaitStatus) {
 	m.drained()
 }
 
-// authdEvent logs what authd has seen of a session's client, at a bounded rate.
+// authdEvent logs what authd has seen of a session's client, at a bounded rate,
+// and counts it.
 func (m *master) authdEvent(a *authd, q *ipc.AuthdEvent) {
 	s := m.waitingFor(a, q.Session)
-	if s == nil || !s.reports.take(m.loop.now) {
+	if s == nil {
 		return
 	}
 	ev := logging.Event("client." + q.Event)
-	if q.Event == "SignerAbuse" {
+	if q.Event == "SignerAbuse" || q.Event == "RootLogin" {
 		ev = logging.SecurityViolation
 	}
-	m.log.Warn("client event", append(s.facts(), logging.Kind(ev), "seen", q.Event, "detail", q.Detail)...)
+	told := q.Event == "UnknownUser" || q.Event == "AnonRejectPasswords" // by the line of the login
+	if !told && s.reports.take(m.loop.now) {
+		m.log.Warn("client event", append(s.facts(), logging.Kind(ev), "seen", q.Event, "detail", q.Detail)...)
+	}
+	name, _ := ban.Canonical(q.Event)
+	m.clientEvent(s.c, name, ban.ByMaster, q.User)
 }
 
 // lastWords reads what authd had sent before it died: a Released among it

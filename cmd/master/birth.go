@@ -28,6 +28,7 @@ type birth struct {
 	listeners []*listener
 	board     *shm.Board
 	delays    *delayTable
+	bans      *bans
 	kernel    sandbox.Report
 	logs      *logging.Opened
 	resumed   *state // of the image before an upgrade in place; nil: a fresh start
@@ -74,6 +75,9 @@ func (b *birth) fail(err error) error {
 		}
 		if b.delays != nil {
 			_ = b.delays.object.Remove()
+		}
+		if b.bans != nil && b.bans.on() {
+			_ = b.bans.table.Remove()
 		}
 		b.who.removeEmpty()
 	}
@@ -139,7 +143,10 @@ func (b *birth) descriptors() error {
 	if b.board, err = openBoard(&b.policy.Global, b.resumed != nil); err != nil {
 		return err
 	}
-	b.delays, err = openDelays(b.policy)
+	if b.delays, err = openDelays(b.policy); err != nil {
+		return err
+	}
+	b.bans, err = openBans(b.policy, b.resumed != nil)
 	return err
 }
 
@@ -186,6 +193,7 @@ func (b *birth) handlers(sig *signals) (*master, error) {
 	m.who, m.starters, m.inherited, m.listeners, m.board = b.who, b.starters, b.inherited, b.listeners, b.board
 	m.delays = b.delays
 	m.startDelays()
+	m.bans = b.bans
 	m.announceKernel(&b.kernel)
 	m.roof = m.descriptorRoof()
 	number, control := uint32(1), 0
@@ -194,6 +202,7 @@ func (b *birth) handlers(sig *signals) (*master, error) {
 	}
 	m.install(newGeneration(number, b.policy))
 	m.logs.take(b.logs, b.policy)
+	m.startBans()
 	m.reloads.loaded = time.Now()
 	m.signals = sig
 	m.handleSignals()

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/ban"
 	"sallyport/internal/policy"
 	"sallyport/shm"
 )
@@ -100,8 +101,9 @@ func (m *master) welcome(l *listener, fd int, peer netip.AddrPort) {
 		why = refusedDescriptors
 	case len(l.proxy) > 0 && !l.trusts(peer.Addr()):
 		why = refusedProxy
-	case by.IsValid() && m.banned(by):
-		why = refusedBan
+	case by.IsValid() && m.turnedAway(l, fd, peer):
+		unix.Close(fd)
+		return
 	case !m.rate.take(m.loop.now):
 		why = refusedRate
 	default:
@@ -124,12 +126,20 @@ func (m *master) welcome(l *listener, fd int, peer netip.AddrPort) {
 	}
 	c.sit(m.decide(peer.Addr(), local))
 	if x := c.set.Max.ConnectionsPerHost; by.IsValid() && x.Count > 0 && m.census.byHost[hostKey{c.host, by}] >= x.Count {
-		sendNow(fd, c.partingWords("530 "+perHostText(x)+"\r\n"))
+		to := c.seat()
+		words := "530 " + perHostText(x) + "\r\n"
+		if text, banned := m.event("MaxConnectionsPerHost", ban.ByMaster, &to, by, "", nil); banned && text != "" {
+			words = banReply(text)
+		}
+		sendNow(fd, c.partingWords(words))
 		unix.Close(fd)
 		m.refusals.note(m, refusedHost, "", peer)
 		return
 	}
 	m.adopt(c)
+	if by.IsValid() {
+		m.askStores(by)
+	}
 	if m.heldBack(c) {
 		return
 	}
@@ -184,9 +194,7 @@ func (m *master) spoke(c *client) {
 		return
 	}
 	m.loop.del(c.fd)
-	if a := c.origin(); a.IsValid() && m.banned(a) {
-		m.refusals.note(m, refusedBan, "", c.peer)
-		m.drop(c)
+	if m.turnAway(c) {
 		return
 	}
 	if len(m.waiting) == 0 {
@@ -226,6 +234,10 @@ func (m *master) serveWaiting() {
 		m.waiting[0] = nil
 		m.waiting = m.waiting[1:]
 		c.waiting = false
+		if m.turnAway(c) {
+			m.pool.back(s)
+			continue
+		}
 		m.assign(s, c)
 	}
 	m.waiting = nil

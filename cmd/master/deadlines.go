@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"sallyport/internal/ban"
 	"sallyport/internal/logging"
 )
 
@@ -12,12 +13,14 @@ import (
 func (m *master) loginTimeout(c *client) {
 	text := fmt.Sprintf("Login timeout (%s): closing control connection", seconds(c.patience))
 	m.log.Info("Login timeout exceeded, disconnected", logging.Peer(c.peer.String()), logging.Session(c.id), logging.Kind(logging.SessionTimeout))
+	to, a := c.seat(), c.origin()
 	if c.session != nil {
 		m.end(c.session, 421, text, "login timeout")
-		return
+	} else {
+		m.loop.farewell(&c.fd, c.partingWords("421 "+text+"\r\n"))
+		m.drop(c)
 	}
-	m.loop.farewell(&c.fd, c.partingWords("421 "+text+"\r\n"))
-	m.drop(c)
+	m.event("TimeoutLogin", ban.ByMaster, &to, a, "", c)
 }
 
 // armIdle starts the watch over a session's silence.
@@ -59,12 +62,18 @@ func (m *master) noTransferCheck(s *session) {
 		return
 	}
 	m.log.Info("FTP no transfer timeout, disconnected", append(s.facts(), logging.Kind(logging.SessionTimeout))...)
+	if m.timedOut(s, "TimeoutNoTransfer") {
+		return
+	}
 	m.end(s, 421, fmt.Sprintf("No transfer timeout (%s): closing control connection", seconds(s.c.set.TimeoutNoTransfer)), "no transfer timeout")
 }
 
 // sessionTimeout ends a session whose time is up, whatever it does.
 func (m *master) sessionTimeout(s *session) {
 	m.log.Info("FTP session timed out, disconnected", append(s.facts(), logging.Kind(logging.SessionTimeout))...)
+	if m.timedOut(s, "TimeoutSession") {
+		return
+	}
 	m.end(s, 421, fmt.Sprintf("Session Timeout (%s): closing control connection", seconds(s.lifetime)), "session timeout")
 }
 
@@ -94,6 +103,9 @@ func (m *master) idleCheck(s *session) {
 		return
 	}
 	m.log.Info("Client session idle timeout, disconnected", append(s.facts(), logging.Kind(logging.SessionTimeout))...)
+	if m.timedOut(s, "TimeoutIdle") {
+		return
+	}
 	m.end(s, 421, fmt.Sprintf("Idle timeout (%s): closing control connection", seconds(s.c.set.TimeoutIdle)), "idle timeout")
 }
 

@@ -114,6 +114,16 @@ func (d *delayTable) load() (key [shm.DelayKeySize]byte, rows []shm.DelayRow) {
 
 // readOwn reads a file that only we can have written.
 func readOwn(path string, most int64) ([]byte, error) {
+	f, err := openOwn(path, most)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, most+1))
+}
+
+// openOwn opens a file to read that only we can have written, of most bytes.
+func openOwn(path string, most int64) (*os.File, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err == unix.ELOOP {
 		return nil, fmt.Errorf("a symbolic link")
@@ -121,21 +131,22 @@ func readOwn(path string, most int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), path)
-	defer f.Close()
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
+	err = unix.Fstat(fd, &st)
+	switch {
+	case err != nil:
+	case st.Mode&unix.S_IFMT != unix.S_IFREG:
+		err = fmt.Errorf("not a regular file")
+	case int(st.Uid) != os.Geteuid() || st.Mode&0o022 != 0:
+		err = fmt.Errorf("owned by uid %d, mode %#o: others could have written it", st.Uid, st.Mode&0o7777)
+	case st.Size > most:
+		err = fmt.Errorf("%d bytes long", st.Size)
+	}
+	if err != nil {
+		unix.Close(fd)
 		return nil, err
 	}
-	switch {
-	case st.Mode&unix.S_IFMT != unix.S_IFREG:
-		return nil, fmt.Errorf("not a regular file")
-	case int(st.Uid) != os.Geteuid() || st.Mode&0o022 != 0:
-		return nil, fmt.Errorf("owned by uid %d, mode %#o: others could have written it", st.Uid, st.Mode&0o7777)
-	case st.Size > most:
-		return nil, fmt.Errorf("%d bytes long", st.Size)
-	}
-	return io.ReadAll(io.LimitReader(f, most+1))
+	return os.NewFile(uintptr(fd), path), nil
 }
 
 // startDelays logs what openDelays has found and begins to keep snapshots.
@@ -182,12 +193,19 @@ func (d *delayTable) save() ([]byte, error) {
 
 // replaceFile puts a file in place in one step, after it is on disk.
 func replaceFile(path string, b []byte) error {
+	return replaceBy(path, func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+}
+
+// replaceBy is replaceFile of what write writes.
+func replaceBy(path string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(b)
-	if err == nil {
+	if err = write(f); err == nil {
 		err = f.Sync()
 	}
 	if e := f.Close(); err == nil {

@@ -5,9 +5,11 @@ import (
 	"net/netip"
 	"time"
 
+	"sallyport/internal/ban"
 	"sallyport/internal/logging"
 	"sallyport/internal/policy"
 	"sallyport/ipc"
+	"sallyport/shm"
 )
 
 // seat is what the two addresses of a connection, and the host that it has
@@ -81,9 +83,11 @@ func (m *master) selectHost(s *session, q *ipc.SelectHost) {
 		c.sni = h.Name
 	}
 	to := seatAt(m.gen, h, c.peer.Addr())
-	if why, text := m.refuseSeat(c, to, c.peer.Addr(), false); why != "" {
-		m.refusals.note(m, why, "", c.peer)
+	if why, text := m.refuseSeat(c, to, c.peer, false); why != "" {
 		m.answer(s, &ipc.HostSelected{Refused: true, Text: text})
+		if why == refusedBan {
+			m.sendAway(c, text)
+		}
 		return
 	}
 	m.move(s, to, c.peer, c.local)
@@ -94,17 +98,31 @@ func (m *master) selectHost(s *session, q *ipc.SelectHost) {
 // refuseSeat tells whether a connection that is not logged in may sit there; why
 // is one of the refused constants, text what the client may be told. arrives: it
 // is known by this address from now on only, and not counted by it yet.
-func (m *master) refuseSeat(c *client, to seat, addr netip.Addr, arrives bool) (why, text string) {
-	if m.banned(addr) {
-		return refusedBan, ""
+func (m *master) refuseSeat(c *client, to seat, peer netip.AddrPort, arrives bool) (why, text string) {
+	addr := peer.Addr()
+	if arrives || c.origin().IsValid() {
+		if v, yes := m.banned(&to, addr); yes {
+			m.noteBanned(v, peer)
+			return refusedBan, v.text
+		}
 	}
 	if arrives {
+		if text, banned := m.event("ClientConnectRate", ban.ByMaster, &to, addr, "", c); banned {
+			m.count(shm.RefusedBan)
+			return refusedBan, text
+		}
 		if why := m.census.crowd(&m.gen.policy.Global, addr); why != "" {
+			m.refusals.note(m, why, "", peer)
 			return why, ""
 		}
+		m.askStores(addr)
 	}
 	comes := arrives || c.origin().IsValid() && to.host != c.host
 	if l := to.set.Max.ConnectionsPerHost; comes && l.Count > 0 && m.census.byHost[hostKey{to.host, addr}] >= l.Count {
+		m.refusals.note(m, refusedHost, "", peer)
+		if text, banned := m.event("MaxConnectionsPerHost", ban.ByMaster, &to, addr, "", c); banned {
+			return refusedBan, text
+		}
 		return refusedHost, perHostText(l)
 	}
 	return "", ""
@@ -202,8 +220,7 @@ func (m *master) proxyHeader(s *session, q *ipc.ProxyHeader) {
 		return
 	}
 	next := seatAt(m.gen, m.gen.rules.HostFor(to), peer.Addr())
-	if why, text := m.refuseSeat(c, next, peer.Addr(), true); why != "" {
-		m.refusals.note(m, why, "", peer)
+	if why, text := m.refuseSeat(c, next, peer, true); why != "" {
 		m.answer(s, &ipc.HostSelected{Refused: true, Text: text})
 		return
 	}

@@ -49,10 +49,14 @@ func (m *master) beginTransfer(s *session, command string) {
 	}
 	m.endTransfer(s)
 	if full := m.places.begin(s.place, command, &s.c.set.Max); full != nil {
+		text, banned := m.limitEvent(s, full.name, s.user)
 		if s.reports.take(m.loop.now) {
 			m.log.Info("transfer refused", append(s.facts(), logging.Kind(logging.Event("client."+full.name)), "command", command)...)
 		}
 		m.answer(s, &ipc.TransferAllowed{Refused: true, Text: full.text})
+		if banned {
+			m.sendAway(s.c, text)
+		}
 		return
 	}
 	s.transfer = command

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/ban"
 	"sallyport/internal/logging"
 	"sallyport/internal/policy"
 	"sallyport/ipc"
@@ -55,6 +56,9 @@ func (m *master) loginReport(a *authd, q *ipc.LoginReport) {
 	if why == "" {
 		why = vet(q, s.c.base, anon != nil)
 	}
+	if why == "" && m.userBanned(s.c, q.User, q.Named) { // since the attempt began, or under the account's own name
+		why = "banned"
+	}
 	if why != "" {
 		m.refuse(a, q.Session, why, false)
 		return
@@ -74,6 +78,8 @@ func (m *master) loginReport(a *authd, q *ipc.LoginReport) {
 	}
 	if full := m.claimPlace(s, q, set, anon); full != nil {
 		m.count(shm.LoginsRefused)
+		s.turned = true
+		m.limitEvent(s, full.name, q.User)
 		m.sendAuthd(a, &ipc.LoginOutcome{Session: q.Session, Close: true, Reason: full.name + " " + itoa(full.count), Text: full.text})
 		return
 	}
@@ -121,6 +127,9 @@ func vet(q *ipc.LoginReport, set *policy.Settings, anonymous bool) string {
 
 func (m *master) refuse(a *authd, id uint64, reason string, final bool) {
 	m.count(shm.LoginsRefused)
+	if s := m.sessions[id]; s != nil && final {
+		s.turned = true
+	}
 	m.sendAuthd(a, &ipc.LoginOutcome{Session: id, Reason: clip(reason, 256), Close: final})
 }
 
@@ -189,6 +198,17 @@ func (m *master) openSession(s *session) {
 	q, f, set := s.login.report, s.files, s.login.set
 	s.logs.login(q, s.login.root)
 	s.login = nil
+	to := s.c.seat()
+	if text, banned := m.event("LoginRate", ban.ByMaster, &to, s.c.origin(), q.User, s.c); banned {
+		m.leavePlace(s)
+		m.stopFiles(s)
+		if text == "" {
+			text = "Login incorrect."
+		}
+		s.reason = "banned"
+		m.answer(s, &ipc.FilesChannel{Refused: true, Text: text})
+		return
+	}
 	if f == nil || s.ending {
 		m.leavePlace(s)
 		m.answer(s, &ipc.FilesChannel{Refused: true, Text: "Login incorrect."})
@@ -247,4 +267,5 @@ func (m *master) loginFailed(a *authd, q *ipc.LoginFailed) {
 	if q.Last {
 		s.reason = "login attempts used up"
 	}
+	m.failedEvents(s, q)
 }

@@ -92,7 +92,7 @@ func logPaths(p *policy.Policy) []string {
 			l = append(l, s.Log.Extended[i].Path)
 		}
 	})
-	return logging.Paths(l)
+	return logging.Paths(append(l, p.Ban.Log))
 }
 
 // eachSettings calls fn for the settings of every host, class and anonymous

@@ -45,6 +45,7 @@ type master struct {
 	netd     netdSupervisor
 	board    *shm.Board
 	delays   *delayTable
+	bans     *bans
 	resume   timer // accept again
 	systemd  manager
 	reloads  reloads
@@ -76,6 +77,7 @@ func newMaster(opt *options, log *logging.Log, l *loop) *master {
 		roof: math.MaxInt, tracer: logging.NewTracer(log.Logger, traceAccept, traceAuthd, traceData, traceDelay, traceLogin, tracePool, traceSession),
 	}
 	m.lookUp = func(name string) (netip.Addr, bool) { return m.resolved(name, true) }
+	m.bans = &bans{}
 	m.netd.restart.fn = m.startNetd
 	m.logs = logs{files: logging.NewFiles(log.Logger), compiled: map[*policy.Log]*logSet{}}
 	m.resume.fn = m.resumeAccept
@@ -95,9 +97,6 @@ func (m *master) install(g *generation) {
 		old.retire()
 	}
 }
-
-// banned asks the ban table; it is empty until bans are built.
-func (m *master) banned(netip.Addr) bool { return false }
 
 // announce prints the one line that says where the daemon serves: to standard
 // output, and to standard error where that is another file.

@@ -236,6 +236,14 @@ func (m *master) netdReady(n *netd, ev uint32) {
 			}
 		case *ipc.NetdPong:
 			n.pong = true
+		case *ipc.BanFound:
+			m.banFound(q)
+		case *ipc.BanGone:
+			m.banGone(q)
+		case *ipc.StoreState:
+			m.storeState(q)
+		case *ipc.EventCounted:
+			m.eventCounted(q)
 		}
 	}
 }

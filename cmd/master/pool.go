@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"runtime"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -43,6 +44,9 @@ func (p *pool) take(m *master) *session {
 	}
 	return s
 }
+
+// back returns a spare that nobody has used.
+func (p *pool) back(s *session) { p.spare = slices.Insert(p.spare, 0, s) }
 
 // starved grows the pool: a client waits.
 func (p *pool) starved(m *master) {

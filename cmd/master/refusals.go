@@ -36,6 +36,20 @@ var refusalCounters = map[string]shm.Counter{
 // note counts one refusal; one line a second and reason tells of it. why is one
 // of the refused constants.
 func (r refusals) note(m *master, why, detail string, peer netip.AddrPort) {
+	n, ok := r.pass(m, why)
+	if !ok {
+		return
+	}
+	args := []any{logging.Peer(peer.String()), logging.Kind(logging.ConnectionRefused), "reason", why, "count", n}
+	if detail != "" {
+		args = append(args, logging.KeyError, detail)
+	}
+	m.log.Warn("connection refused", args...)
+}
+
+// pass counts one refusal and tells whether a line may be written, and how many
+// it is about.
+func (r refusals) pass(m *master, why string) (n uint64, ok bool) {
 	m.count(refusalCounters[why])
 	x := r[why]
 	if x == nil {
@@ -44,15 +58,11 @@ func (r refusals) note(m *master, why, detail string, peer netip.AddrPort) {
 	}
 	x.unreported++
 	if m.loop.now < x.next {
-		return
+		return 0, false
 	}
-	x.next = m.loop.now + int64(refusalPacing)
-	args := []any{logging.Peer(peer.String()), logging.Kind(logging.ConnectionRefused), "reason", why, "count", x.unreported}
-	if detail != "" {
-		args = append(args, logging.KeyError, detail)
-	}
-	m.log.Warn("connection refused", args...)
-	x.unreported = 0
+	n = x.unreported
+	x.unreported, x.next = 0, m.loop.now+int64(refusalPacing)
+	return n, true
 }
 
 // refused counts all refusals since the start.

@@ -182,6 +182,7 @@ func (m *master) swap(n *next) {
 	}
 	m.install(newGeneration(m.gen.number+1, n.policy))
 	m.logs.take(n.logs, n.policy)
+	m.configureBans(n.policy)
 	m.configureNetd(n.policy)
 	m.reloads.loaded = time.Now()
 	if err := m.watchListeners(); err != nil {

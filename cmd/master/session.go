@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/ban"
 	"sallyport/internal/logging"
 	"sallyport/ipc"
 	"sallyport/shm"
@@ -54,6 +55,11 @@ type session struct {
 	transfer   string // command of the transfer that counts; "": none
 	connected  int64  // loop time of the last data connection it got; 0: none
 	lifetime   uint32 // TimeoutSession in seconds
+	answering  bool   // the answer to a failed login has not left yet
+	parting    bool   // and the client leaves with it
+	condemned  bool   // banned: ended behind that answer
+	sentence   string // and told this
+	turned     bool   // a right password was refused for good: no failed login
 	quiet      timer  // TimeoutNoTransfer
 	life       timer  // TimeoutSession
 }
@@ -325,6 +331,8 @@ func (m *master) lastReports(s *session) {
 		switch q := msg.Body.(type) {
 		case *ipc.Record:
 			m.logRecord(s, q)
+		case *ipc.Report:
+			m.report(s, q)
 		case *ipc.Bye:
 			if s.reason == "" {
 				s.reason = q.Reason
@@ -365,13 +373,16 @@ func (s *session) facts() []any {
 	return f
 }
 
-// report logs an event of a session's client, at a bounded rate.
+// report logs an event of a session's client, at a bounded rate, and counts it
+// against the client's address.
 func (m *master) report(s *session, r *ipc.Report) {
 	ev := logging.Event("client." + r.Event)
 	if r.Event == ipc.EventBadProtocol {
 		ev = logging.BadProtocol
 	}
-	if s.reports.take(m.loop.now) {
+	if r.Event != ipc.EventTLSHandshake && s.reports.take(m.loop.now) {
 		m.log.Warn("client event", append(s.facts(), logging.Kind(ev), "detail", r.Detail)...)
 	}
+	name, _ := ban.Canonical(r.Event)
+	m.clientEvent(s.c, name, ban.BySession, "")
 }

@@ -117,6 +117,7 @@ func (m *master) hangUp(a *authd) {
 // cleanUp removes what the daemon made in run_dir and in shared memory.
 func (m *master) cleanUp() {
 	m.closeDelays()
+	m.closeBans()
 	if err := m.board.Remove(); err != nil {
 		m.log.Warn("board", logging.Error(err))
 	}

@@ -111,6 +111,7 @@ type Attempt struct {
 	asked   bool // a step is out
 	closing bool // only decoys are left
 	skip    bool // not even those
+	uid0    bool // some source says that the name is uid 0
 	res     Result
 	denial  *Result // what closing ends with
 }
@@ -191,6 +192,7 @@ func (a *Attempt) bind() {
 
 // root refuses uid and gid 0 unless they are allowed.
 func (a *Attempt) root(acct *Account) bool {
+	a.uid0 = a.uid0 || acct.UID == 0
 	if a.h.Policy.RootLogin || acct.UID != 0 && acct.GID != 0 {
 		return false
 	}
@@ -333,6 +335,17 @@ func (a *Attempt) PamDone(p PamAnswer) {
 		a.no(s, p.Reason)
 	}
 }
+
+// Refuse makes an attempt that has just begun one that fails, for a reason of the
+// caller's, at the cost of every failure.
+func (a *Attempt) Refuse(reason string) {
+	if a.denial == nil {
+		a.deny(reason, "")
+	}
+}
+
+// Root tells whether the attempt is for an account with uid 0.
+func (a *Attempt) Root() bool { return a.uid0 }
 
 // Fail tells that the step could not be done: a worker died or its deadline
 // passed.

@@ -37,6 +37,7 @@ type Event struct {
 type Outcome struct {
 	Banned  []*Ban // new bans; the sessions they fit are to be ended
 	Would   []*Ban // what would have been, in observe mode
+	Full    []*Ban // what found no place: the client is sent away all the same
 	Message string // for the client whose event it was; "" for none
 }
 
@@ -127,36 +128,40 @@ func (e *Engine) Event(ev Event, now int64) Outcome {
 		if !ok {
 			continue
 		}
-		n := r.counts.add(src, e.widen(ev.Addr), r.target == UserAt, now)
-		if n < r.Count {
-			continue
-		}
-		b := &Ban{
-			Key: key, Created: now, Origin: ByRule, Message: r.Message, Event: r.Event, Count: n, Rule: r.At,
-			Reason: r.Event + " autoban",
-		}
-		b.Times = e.times(key, now)
-		b.Expires = now + e.length(r, b.Times)
-		if e.cfg.Observe {
-			out.Would = append(out.Would, b)
-			r.counts.reset(src)
-			continue
-		}
-		if old := e.bans[key]; old != nil && old.Live(now) && old.Expires >= b.Expires {
-			continue
-		}
-		if err := e.put(b, now); err != nil {
-			e.Stats.Refused++
-			continue
-		}
-		r.counts.reset(src) // a permit within the window starts from nothing
-		out.Banned = append(out.Banned, b)
-		out.Banned = append(out.Banned, e.aggregate(b, now)...)
-		if out.Message == "" {
-			out.Message = e.message(b, &ev)
+		if n := r.counts.add(src, e.widen(ev.Addr), r.target == UserAt, now); n >= r.Count {
+			e.reached(r, src, key, n, &ev, now, &out)
 		}
 	}
 	return out
+}
+
+// reached bans what a rule's event has been counted of often enough.
+func (e *Engine) reached(r *rule, src source, key Key, n uint32, ev *Event, now int64, out *Outcome) {
+	b := &Ban{
+		Key: key, Created: now, Origin: ByRule, Message: r.Message, Event: r.Event, Count: n, Rule: r.At,
+		Reason: r.Event + " autoban",
+	}
+	b.Times = e.times(key, now)
+	b.Expires = now + e.length(r, b.Times)
+	if e.cfg.Observe {
+		out.Would = append(out.Would, b)
+		r.counts.reset(src)
+		return
+	}
+	if old := e.bans[key]; old != nil && old.Live(now) && old.Expires >= b.Expires {
+		return
+	}
+	if err := e.put(b, now); err != nil {
+		e.Stats.Refused++
+		out.Full = append(out.Full, b)
+		return
+	}
+	r.counts.reset(src) // a permit within the window starts from nothing
+	out.Banned = append(out.Banned, b)
+	out.Banned = append(out.Banned, e.aggregate(b, now)...)
+	if out.Message == "" {
+		out.Message = e.message(b, ev)
+	}
 }
 
 // source is what a rule counts of an event, and the ban it would come to.

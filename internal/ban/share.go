@@ -44,6 +44,23 @@ func ShareKey(k Key) string {
 	return string(b) + "\x00"
 }
 
+// FromShareKey reads a key of a store.
+func FromShareKey(key string) (Key, error) {
+	var s sharedKey
+	if len(key) > 512 {
+		return Key{}, fmt.Errorf("%w: a key of %d bytes", ErrShared, len(key))
+	}
+	if err := json.Unmarshal([]byte(strings.TrimSuffix(key, "\x00")), &s); err != nil {
+		return Key{}, fmt.Errorf("%w: %v", ErrShared, err)
+	}
+	for kind, id := range typeIDs {
+		if id == s.Type {
+			return NameKey(kind, s.Name, "")
+		}
+	}
+	return Key{}, fmt.Errorf("%w: type %d", ErrShared, s.Type)
+}
+
 // ShareValue is the value of a ban in a store. Address and port are those of the
 // virtual host it holds for, or of the daemon's first listener.
 func ShareValue(b *Ban, addr string, port int, now time.Time) []byte {

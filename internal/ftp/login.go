@@ -57,7 +57,7 @@ func pass(s *Session, _ string) {
 	case name == "":
 		s.reply(503, "Login with USER first")
 		return
-	case len(s.secret) == 0 && !s.view.AllowEmpty:
+	case len(s.secret) == 0 && !s.view.AllowEmpty && !s.guest(name):
 		s.reply(501, textIncorrect)
 		s.event(ipc.EventEmptyPassword, "empty password")
 		return
@@ -77,13 +77,34 @@ func (s *Session) certified(name string) {
 
 // attempt gets a verdict and answers; welcome is the code of a success.
 func (s *Session) attempt(welcome int, q *ipc.AuthRequest) {
-	r, ok := ask[ipc.AuthReply](s, q, time.Now().Add(authWait))
+	r, ok := s.askVerdict(q)
 	if !ok {
 		s.reply(421, textUnavailable)
 		s.leave("no verdict from authd")
 		return
 	}
 	s.verdict(welcome, q.User, r)
+	s.partAfter()
+}
+
+// askVerdict asks authd. A verdict that is there already when master ends the
+// session comes first: master may end it because of that verdict.
+func (s *Session) askVerdict(q *ipc.AuthRequest) (*ipc.AuthReply, bool) {
+	s.asking = true
+	r, ok := ask[ipc.AuthReply](s, q, time.Now().Add(authWait))
+	s.asking = false
+	if !ok {
+		s.partAfter()
+	}
+	return r, ok
+}
+
+// partAfter says the last word that master has told meanwhile.
+func (s *Session) partAfter() {
+	if e := s.parting; e != nil && !s.over() {
+		s.parting = nil
+		s.toldToLeave(e)
+	}
 }
 
 func (s *Session) verdict(welcome int, name string, r *ipc.AuthReply) {
@@ -200,6 +221,8 @@ func ask[T any](s *Session, q any, end time.Time) (*T, bool) {
 				return r, true
 			}
 			switch {
+			case errors.Is(err, ipc.ErrAgain) && s.parting != nil:
+				return nil, false
 			case errors.Is(err, ipc.ErrAgain):
 				w := s.await(watch, c.FD(), pollIn, max(time.Until(end), 0))
 				if w == 0 || w&wakeHangup != 0 || s.left(w) {
@@ -222,13 +245,13 @@ func ask[T any](s *Session, q any, end time.Time) (*T, bool) {
 // haveAuth waits a moment for a channel to authd where there is none.
 func (s *Session) haveAuth() bool {
 	end := time.Now().Add(authReturns)
-	for s.auth == nil && !s.over() {
+	for s.auth == nil && !s.over() && s.parting == nil {
 		left := time.Until(end)
 		if left <= 0 || s.await(0, -1, 0, left)&wakeHangup != 0 {
 			return false
 		}
 	}
-	return !s.over()
+	return s.auth != nil && !s.over()
 }
 
 // lostAuth drops c, unless master has replaced it already.

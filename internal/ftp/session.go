@@ -52,6 +52,9 @@ type Session struct {
 
 	strays int // unknown verbs before the login
 
+	asking  bool     // authd, for a verdict
+	parting *ipc.End // master's last word, which waits for a verdict that has left authd
+
 	named    string // USER, waiting for PASS
 	user     string // as the client named it; empty: not logged in
 	secret   []byte // PASS's argument, within the line

@@ -102,7 +102,7 @@ func (s *Session) shakeFailed(w *wire, err error) {
 	if s.over() {
 		return
 	}
-	s.event(ipc.EventTLSHandshake, w.explain(s.reason(err)))
+	s.event(ipc.EventTLSFailed, w.explain(s.reason(err)))
 	if !w.sealed && !s.implicit {
 		s.reply(421, "TLS handshake failed")
 	}

@@ -75,7 +75,7 @@ func TestClientCertificates(t *testing.T) {
 					if err == nil || !strings.Contains(err.Error(), "certificate") && id == tls.VersionTLS13 {
 						t.Errorf("client: %v", err)
 					}
-					w.report(ipc.EventTLSHandshake, "certificate")
+					w.report(ipc.EventTLSFailed, "certificate")
 					return
 				}
 				must(t, err)
@@ -223,7 +223,7 @@ func TestUnknownServerName(t *testing.T) {
 		if err := w.shake(conf); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
 			t.Errorf("client: %v", err)
 		}
-		w.report(ipc.EventTLSHandshake, "no host of that name")
+		w.report(ipc.EventTLSFailed, "no host of that name")
 
 		o.View.TLS.RejectUnknownName, o.View.TLS.IgnoreSNI = false, true
 		w = begin(t, o)

@@ -56,6 +56,7 @@ func auth(s *Session, arg string) {
 	if s.flush(); s.over() {
 		return
 	}
+	s.event(ipc.EventTLSHandshake, "AUTH")
 	if s.startTLS() && ssl {
 		s.tls.private = true
 	}
@@ -197,6 +198,7 @@ func (s *Session) impliedTLS() {
 		s.leave("implicit TLS: " + err.Error())
 		return
 	}
+	s.event(ipc.EventTLSHandshake, "implicit TLS")
 	if s.startTLS() {
 		s.tls.private = true
 	}

@@ -49,10 +49,10 @@ func (s *Session) protect(c conn) (conn, error) {
 		s.event(ipc.EventDataTheft, "client did not reuse TLS session, rejecting data connection (see data_reuse)")
 		return c, dataRefused(vfs.ErrnoText(unix.EPERM) + " (TLS session of the control connection not resumed, see data_reuse)")
 	case err == errSlow:
-		s.event(ipc.EventTLSHandshake, "data connection: "+w.explain(err))
+		s.event(ipc.EventTLSFailed, "data connection: "+w.explain(err))
 		return c, dataRefused("TLS handshake timed out")
 	}
-	s.event(ipc.EventTLSHandshake, "data connection: "+w.explain(err))
+	s.event(ipc.EventTLSFailed, "data connection: "+w.explain(err))
 	return c, dataRefused("TLS handshake failed")
 }
 

@@ -255,7 +255,7 @@ func TestRefusedHandshakes(t *testing.T) {
 			if rest, _ := io.ReadAll(raw); strings.Contains(string(rest), "421") {
 				t.Errorf("plain text behind the alert: %q", rest)
 			}
-			w.report(ipc.EventTLSHandshake, c.detail)
+			w.report(ipc.EventTLSFailed, c.detail)
 		})
 	}
 }
@@ -299,7 +299,7 @@ func TestPlainTextInsteadOfAHello(t *testing.T) {
 	w.want("234", "AUTH TLS")
 	w.want("421 TLS handshake failed", "USER ann")
 	w.ended()
-	w.report(ipc.EventTLSHandshake, "does not look like a TLS handshake")
+	w.report(ipc.EventTLSFailed, "does not look like a TLS handshake")
 }
 
 // TestSilentHandshake: the time of a handshake is its own.
@@ -311,7 +311,7 @@ func TestSilentHandshake(t *testing.T) {
 	w.want("234", "AUTH TLS")
 	w.next("421 TLS handshake failed")
 	w.ended()
-	w.report(ipc.EventTLSHandshake, "timed out")
+	w.report(ipc.EventTLSFailed, "timed out")
 }
 
 // TestMasterEndsAHandshake: a handshake is no place to hide from a deadline.
@@ -344,7 +344,7 @@ func TestImplicitTLS(t *testing.T) {
 	w = begin(t, o)
 	w.send("USER ann\r\n")
 	w.ended()
-	w.report(ipc.EventTLSHandshake, "does not look like a TLS handshake")
+	w.report(ipc.EventTLSFailed, "does not look like a TLS handshake")
 }
 
 // TestPipelinedUnderTLS: commands that come in one record, or in many, are all
@@ -694,7 +694,7 @@ func TestSlowDataHandshake(t *testing.T) {
 	if got := w.content("a"); got != "the old content" {
 		t.Errorf("%q", got)
 	}
-	w.report(ipc.EventTLSHandshake, "data connection: ")
+	w.report(ipc.EventTLSFailed, "data connection: ")
 }
 
 // TestBigFilesUnderTLS: sizes around those of records and pieces, in TYPE I and A.

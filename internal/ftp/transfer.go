@@ -277,6 +277,7 @@ func (s *Session) finish(c conn, err error, out bool) {
 	case err == errOver:
 	case err == errStalled:
 		s.reply(426, textAborted)
+		s.event(ipc.EventStalled, "data transfer stalled")
 		s.reply(421, "Data transfer stalled, closing control connection")
 		s.leave("data transfer stalled")
 	case errors.As(err, &f):

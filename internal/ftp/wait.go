@@ -108,6 +108,10 @@ func (s *Session) notices() {
 		case *ipc.NewAuth:
 			s.setAuth(ipc.New(m.FDs[0], ipc.SessionAuthd, ipc.Session))
 		case *ipc.End:
+			if s.asking {
+				s.parting = b
+				return
+			}
 			s.toldToLeave(b)
 		default:
 			m.Close()

@@ -36,6 +36,10 @@ const (
 	RecordsDropped     Event = "log.dropped"
 	SharedMemoryHealed Event = "shm.rebuilt"
 
+	BanAdded   Event = "ban.added"
+	BanLifted  Event = "ban.lifted"
+	BanExpired Event = "ban.expired"
+
 	// CertificateExpires is of a certificate that ends soon, or has ended.
 	CertificateExpires Event = "certificate.expiring"
 )
@@ -69,6 +73,9 @@ var ids = map[Event]string{
 	CommandDone:        "cc839e0aa4a642339b249dc2fafcc7e8",
 	RecordsDropped:     "1abad257ef92967be9bd3f5efea79cc4",
 	CertificateExpires: "e284fdb29fd6b498bc277f8fea5cc684",
+	BanAdded:           "b1b29ffa0f9b4ff2b1c8f3a4fc8b6d2e",
+	BanLifted:          "7f41c2a9f6ad4a3db60f3d63f3c58a17",
+	BanExpired:         "0d9a6c1e54b84a0b9f27e6d8b0a93c64",
 	SharedMemoryHealed: "00d2c8442e95fb16e7dee6504a876734",
 }
 
