@@ -47,7 +47,7 @@ func list(s *Session, arg string) {
 		s.broken("files", err)
 		return
 	}
-	s.transferList("LIST", name, "Opening ASCII mode data connection for file list", l, err)
+	s.transferList("LIST", name, "Opening "+s.mode()+" mode data connection for file list", l, err)
 }
 
 // nlst is NLST: what is not there is told before any data connection.
@@ -64,7 +64,7 @@ func nlst(s *Session, arg string) {
 	case err != nil && !errors.Is(err, unix.E2BIG):
 		s.refuse(450, name, err)
 	default:
-		s.transferList("NLST", name, "Opening ASCII mode data connection for file list", l, err)
+		s.transferList("NLST", name, "Opening "+s.mode()+" mode data connection for file list", l, err)
 	}
 }
 
@@ -87,7 +87,7 @@ func mlsd(s *Session, arg string) {
 	case err != nil:
 		s.refuse(550, shown, err)
 	default:
-		s.transferList("MLSD", shown, "Opening BINARY mode data connection for MLSD", l, nil)
+		s.transferList("MLSD", shown, "Opening "+s.mode()+" mode data connection for MLSD", l, nil)
 	}
 }
 

@@ -36,13 +36,17 @@ func sizeClause(n int64) string {
 	return " (" + strconv.FormatInt(n, 10) + " bytes)"
 }
 
+// mode is what 150 calls the TYPE.
+func (s *Session) mode() string {
+	if s.ascii {
+		return "ASCII"
+	}
+	return "BINARY"
+}
+
 // opening sends the 150 reply.
 func (s *Session) opening(what string, size int64) {
-	mode := "BINARY"
-	if s.ascii {
-		mode = "ASCII"
-	}
-	s.reply(150, "Opening ", mode, " mode data connection for ", what, sizeClause(size))
+	s.reply(150, "Opening ", s.mode(), " mode data connection for ", what, sizeClause(size))
 	s.flush()
 }
 
