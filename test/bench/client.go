@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -10,35 +11,67 @@ import (
 	"time"
 )
 
-// client is a plain FTP client: one control connection, EPSV data connections.
+// client is an FTP client: one control connection, EPSV data connections, all of
+// them under TLS where the server is measured so.
 type client struct {
 	net.Conn
 	r    *bufio.Reader
 	addr string
+	tls  *tls.Config // nil: plain
 }
 
 const password = "correct horse"
 
-func connect(addr string) (*client, error) {
-	n, err := net.DialTimeout("tcp", addr, 10*time.Second)
+// connect takes the greeting and, where the server is measured under TLS, does a
+// full handshake: no client knows the tickets of another.
+func connect(s *server) (*client, error) {
+	n, err := net.DialTimeout("tcp", s.addr, 10*time.Second)
 	if err != nil {
 		return nil, err
 	}
 	_ = n.SetDeadline(time.Now().Add(5 * time.Minute))
-	c := &client{Conn: n, r: bufio.NewReader(n), addr: addr}
-	if _, err := c.reply("220"); err != nil {
+	c := &client{Conn: n, r: bufio.NewReader(n), addr: s.addr}
+	if _, err = c.reply("220"); err == nil && s.tls {
+		err = c.startTLS()
+	}
+	if err != nil {
 		n.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
-func login(addr string) (*client, error) {
-	c, err := connect(addr)
+func (c *client) startTLS() error {
+	if _, err := c.cmd("AUTH TLS", "234"); err != nil {
+		return err
+	}
+	c.tls = &tls.Config{
+		InsecureSkipVerify: true, // the certificate is the bench's own; only the server is measured
+		ServerName:         "bench.example.org",
+		MinVersion:         opts.tlsVersion(), MaxVersion: opts.tlsVersion(),
+		ClientSessionCache: tls.NewLRUClientSessionCache(2),
+	}
+	if !opts.hybrid {
+		c.tls.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256}
+	}
+	t := tls.Client(c.Conn, c.tls)
+	if err := t.Handshake(); err != nil {
+		return fmt.Errorf("handshake: %w", err)
+	}
+	c.Conn, c.r = t, bufio.NewReader(t)
+	return nil
+}
+
+func login(s *server) (*client, error) {
+	c, err := connect(s)
 	if err != nil {
 		return nil, err
 	}
-	for _, step := range [][2]string{{"USER bench", "331"}, {"PASS " + password, "230"}, {"TYPE I", "200"}} {
+	steps := [][2]string{{"USER bench", "331"}, {"PASS " + password, "230"}, {"TYPE I", "200"}}
+	if s.tls {
+		steps = append(steps, [2]string{"PBSZ 0", "200"}, [2]string{"PROT P", "200"})
+	}
+	for _, step := range steps {
 		if _, err := c.cmd(step[0], step[1]); err != nil {
 			c.Close()
 			return nil, err
@@ -93,41 +126,55 @@ func (c *client) data() (net.Conn, error) {
 	return net.DialTimeout("tcp", net.JoinHostPort(host, f[3]), 10*time.Second)
 }
 
-func (c *client) retr(name string) (int64, error) {
+// transfer sends a command that has a data connection. Its handshake resumes the
+// session of the control connection.
+func (c *client) transfer(line string) (net.Conn, error) {
 	d, err := c.data()
+	if err != nil {
+		return nil, err
+	}
+	_ = d.SetDeadline(time.Now().Add(2 * time.Minute))
+	if _, err := c.cmd(line, "150"); err != nil {
+		d.Close()
+		return nil, err
+	}
+	if c.tls == nil {
+		return d, nil
+	}
+	t := tls.Client(d, c.tls)
+	if err := t.Handshake(); err != nil {
+		d.Close()
+		return nil, fmt.Errorf("%s: data connection: %w", line, err)
+	}
+	return t, nil
+}
+
+// retr reads into buf and returns how many bytes came.
+func (c *client) retr(name string, buf []byte) (int64, error) {
+	d, err := c.transfer("RETR " + name)
 	if err != nil {
 		return 0, err
 	}
-	defer d.Close()
-	if _, err := c.cmd("RETR "+name, "150"); err != nil {
-		return 0, err
-	}
-	buf := make([]byte, 1<<20)
 	var n int64
-	for {
-		k, err := d.Read(buf)
+	for err == nil {
+		var k int
+		k, err = d.Read(buf)
 		n += int64(k)
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return n, err
-		}
+	}
+	d.Close() // before the reply: vsftpd waits for our close_notify
+	if err != io.EOF {
+		return n, err
 	}
 	_, err = c.reply("226")
 	return n, err
 }
 
-func (c *client) stor(name string, size int64) error {
-	d, err := c.data()
+// stor sends size bytes, buf over and over.
+func (c *client) stor(name string, size int64, buf []byte) error {
+	d, err := c.transfer("STOR " + name)
 	if err != nil {
 		return err
 	}
-	if _, err := c.cmd("STOR "+name, "150"); err != nil {
-		d.Close()
-		return err
-	}
-	buf := make([]byte, 1<<20)
 	for left := size; left > 0; {
 		k, err := d.Write(buf[:min(int64(len(buf)), left)])
 		left -= int64(k)
@@ -136,7 +183,20 @@ func (c *client) stor(name string, size int64) error {
 			return err
 		}
 	}
-	d.Close()
+	// Tickets wait unread: closing now would be a RST under TLS.
+	if t, ok := d.(*tls.Conn); ok {
+		defer d.Close()
+		if err := t.CloseWrite(); err != nil {
+			return err
+		}
+		d = t.NetConn()
+		err = d.(*net.TCPConn).CloseWrite()
+	} else {
+		err = d.Close()
+	}
+	if err != nil {
+		return err
+	}
 	_, err = c.reply("226")
 	return err
 }

@@ -6,9 +6,12 @@
 //
 //	make bench                              everything
 //	go run ./test/bench -rounds 5 -only 'retr|stor'
+//	go run ./test/bench -only '^ftps' -key rsa
+//	go run ./test/bench -rounds 1 -size 16 -files 50 -entries 500 -ops 500 -logins 5    does it run
 package main
 
 import (
+	"crypto/tls"
 	"flag"
 	"fmt"
 	"os"
@@ -22,10 +25,34 @@ import (
 	"syscall"
 )
 
+// options are the sizes of the measurements and what the TLS ones are made of.
+type options struct {
+	size, files, entries, ops, logins int
+	key, tls                          string
+	hybrid                            bool
+}
+
+var opts options
+
+func (o options) tlsVersion() uint16 {
+	if o.tls == "1.2" {
+		return tls.VersionTLS12
+	}
+	return tls.VersionTLS13
+}
+
 func main() {
 	rounds := flag.Int("rounds", 3, "interleaved rounds of each measurement")
 	only := flag.String("only", "", "run the measurements whose name matches")
 	servers := flag.String("servers", "", "run the servers whose name matches")
+	flag.IntVar(&opts.size, "size", 1024, "MiB of the large transfers")
+	flag.IntVar(&opts.files, "files", 1000, "small files of a measurement")
+	flag.IntVar(&opts.entries, "entries", 10000, "entries of the listed directory")
+	flag.IntVar(&opts.ops, "ops", 20000, "commands of a measurement")
+	flag.IntVar(&opts.logins, "logins", 100, "logins of a measurement")
+	flag.StringVar(&opts.key, "key", "ecdsa", "certificate of all servers: ecdsa (P-256) or rsa (2048)")
+	flag.StringVar(&opts.tls, "tls", "1.3", "TLS version: 1.2 or 1.3")
+	flag.BoolVar(&opts.hybrid, "hybrid", false, "the client offers X25519MLKEM768, too")
 	flag.Parse()
 	if os.Geteuid() != 0 {
 		fmt.Fprintln(os.Stderr, "bench: needs root: the peers and the accounts do")
@@ -72,18 +99,18 @@ func run(rounds int, only, servers *regexp.Regexp) error {
 			all = append(all, s)
 		}
 	}
-	for _, m := range measurements {
+	for _, m := range measurements() {
 		if !only.MatchString(m.name) {
 			continue
 		}
 		results := map[string][]result{}
 		for range rounds {
 			for _, s := range all {
-				if m.ours && !strings.HasPrefix(s.name, "sallyport") {
+				if m.tls != s.tls || m.ours && !s.ours() {
 					continue
 				}
 				r, err := b.measure(s, m)
-				if err != nil && !strings.HasPrefix(s.name, "sallyport") {
+				if err != nil && !s.ours() {
 					fmt.Printf("# %s: %s: %v\n", m.name, s.name, err) // a peer that has no such command
 					continue
 				}
@@ -118,7 +145,7 @@ func report(m measurement, all []*server, results map[string][]result) {
 		for _, u := range units {
 			lo, med, hi := spread(rs, u)
 			fmt.Printf("  %s %.4g (%.4g-%.4g) %s", u, med, lo, hi, m.units[u])
-			if s.name == "sallyport" {
+			if s.name == "sallyport" || s.name == "sallyport-tls" {
 				base[u] = med
 			} else if b, ok := base[u]; ok && med != 0 {
 				fmt.Printf(" [%.2fx]", b/med)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -8,7 +9,6 @@ import (
 	"path/filepath"
 	"sort"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -19,30 +19,84 @@ type measurement struct {
 	what  string
 	units map[string]string // figure -> unit
 	ours  bool              // the peers have nothing to compare
+	tls   bool              // at the servers under TLS, and at no others
 	run   func(b *bench, s *server) (result, error)
 }
 
-const gib = 1 << 30
+// Figures by what they measure.
+var (
+	bulk     = map[string]string{"rate": "MiB/s", "cpu": "s/GiB"}
+	perLogin = map[string]string{"cpu": "ms", "time": "ms"}
+	perOp    = map[string]string{"rate": "/s", "cpu": "us"}
+	perFile  = map[string]string{"down": "/s", "up": "/s", "cpu": "ms"}
+	perList  = map[string]string{"time": "ms", "cpu": "ms"}
+)
 
-var measurements = []measurement{
-	{"retr", "plain RETR of 1 GiB from tmpfs", map[string]string{"rate": "MiB/s", "cpu": "s/GiB"}, false, func(b *bench, s *server) (result, error) {
-		return transfer(s, func(c *client) error {
-			n, err := c.retr("gib")
-			if err == nil && n != gib {
-				err = fmt.Errorf("%d bytes", n)
-			}
-			return err
-		})
-	}},
-	{"stor", "plain STOR of 1 GiB to tmpfs", map[string]string{"rate": "MiB/s", "cpu": "s/GiB"}, false, func(b *bench, s *server) (result, error) {
-		defer os.Remove(filepath.Join(b.home, "up"))
-		return transfer(s, func(c *client) error { return c.stor("up", gib) })
-	}},
-	{"login", "connect, USER, PASS, QUIT, one after the other", map[string]string{"cpu": "ms/login", "time": "ms"}, false, func(b *bench, s *server) (result, error) {
-		const n = 100
+func measurements() []measurement {
+	size := fmt.Sprintf("%d MiB", opts.size)
+	files := fmt.Sprintf("%d files of 4 KiB down and up on one session", opts.files)
+	entries := fmt.Sprintf("%d entries", opts.entries)
+	return []measurement{
+		{name: "retr", what: "plain RETR of " + size + " from tmpfs", units: bulk, run: download},
+		{name: "stor", what: "plain STOR of " + size + " to tmpfs", units: bulk, run: upload},
+		{name: "ftps-retr", what: "RETR of " + size + " under TLS", units: bulk, tls: true, run: download},
+		{name: "ftps-stor", what: "STOR of " + size + " under TLS", units: bulk, tls: true, run: upload},
+		{name: "login", what: "connect, USER, PASS, QUIT, one after the other", units: perLogin, run: logins(login)},
+		{name: "ftps-login", what: "the same after a full handshake", units: perLogin, tls: true, run: logins(login)},
+		{name: "ftps-shake", what: "connect, AUTH TLS with a full handshake, QUIT", units: perLogin, tls: true, run: logins(connect)},
+		{name: "banner", what: "connect to the first byte of the banner", units: map[string]string{"time": "ms"}, run: banner},
+		{name: "leave", what: "clients that connect, read the banner and leave, 8 at a time", units: map[string]string{"rate": "/s", "cpu": "ms"}, run: leave},
+		{name: "noop", what: "NOOP, one session, one after the other", units: perOp, run: command("NOOP", "200")},
+		{name: "size", what: "SIZE of one file", units: perOp, run: command("SIZE small", "213")},
+		{name: "mlst", what: "MLST of one file", units: perOp, run: command("MLST small", "250")},
+		{name: "small", what: files, units: perFile, run: smallFiles},
+		{name: "ftps-small", what: files + " under TLS", units: perFile, tls: true, run: smallFiles},
+		{name: "list", what: "LIST of " + entries, units: perList, run: listing("LIST many")},
+		{name: "mlsd", what: "MLSD of " + entries, units: perList, run: listing("MLSD many")},
+		{name: "ftps-list", what: "LIST of " + entries + " under TLS", units: perList, tls: true, run: listing("LIST many")},
+		{name: "refused", what: "connections over max.connection_rate, 8 at a time", units: map[string]string{"rate": "/s", "cpu": "ms"}, ours: true, run: refused},
+		{name: "silent", what: "5,000 clients that say nothing", units: map[string]string{"memory": "MiB", "processes": "more"}, ours: true, run: silent},
+		{name: "idle", what: "an idle logged-in session: private memory over all its processes", units: map[string]string{"memory-1": "MiB", "memory-100": "MiB", "memory-1000": "MiB"}, run: idle},
+	}
+}
+
+func download(_ *bench, s *server) (result, error) {
+	return transfer(s, func(c *client, buf []byte) error {
+		n, err := c.retr("large", buf)
+		if err == nil && n != int64(opts.size)<<20 {
+			err = fmt.Errorf("%d bytes", n)
+		}
+		return err
+	})
+}
+
+func upload(b *bench, s *server) (result, error) {
+	defer os.Remove(filepath.Join(b.home, "up"))
+	return transfer(s, func(c *client, buf []byte) error { return c.stor("up", int64(opts.size)<<20, buf) })
+}
+
+func transfer(s *server, f func(*client, []byte) error) (result, error) {
+	c, err := login(s)
+	if err != nil {
+		return nil, err
+	}
+	defer c.quit()
+	buf := make([]byte, 1<<20)
+	cpu, start := s.cpu(), time.Now()
+	if err := f(c, buf); err != nil {
+		return nil, err
+	}
+	wall := time.Since(start)
+	return result{"rate": float64(opts.size) / wall.Seconds(), "cpu": (s.cpu() - cpu).Seconds() * 1024 / float64(opts.size)}, nil
+}
+
+// logins measures clients that come by in and leave.
+func logins(in func(*server) (*client, error)) func(*bench, *server) (result, error) {
+	return func(_ *bench, s *server) (result, error) {
+		s.settle()
 		cpu, start := s.cpu(), time.Now()
-		for range n {
-			c, err := login(s.addr)
+		for range opts.logins {
+			c, err := in(s)
 			if err != nil {
 				return nil, err
 			}
@@ -50,157 +104,147 @@ var measurements = []measurement{
 		}
 		wall := time.Since(start)
 		s.settle()
+		n := float64(opts.logins)
 		return result{"cpu": (s.cpu() - cpu).Seconds() * 1e3 / n, "time": wall.Seconds() * 1e3 / n}, nil
-	}},
-	{"banner", "connect to the first byte of the banner", map[string]string{"time": "ms"}, false, func(b *bench, s *server) (result, error) {
-		var all []float64
-		for range 200 {
-			start := time.Now()
-			n, err := net.Dial("tcp", s.addr)
-			if err != nil {
-				return nil, err
-			}
-			var one [1]byte
-			if _, err := io.ReadFull(n, one[:]); err != nil {
-				return nil, err
-			}
-			all = append(all, time.Since(start).Seconds()*1e3)
-			n.Close()
-			time.Sleep(4 * time.Millisecond) // a rate every server can follow, not a wait for something
-		}
-		sort.Float64s(all)
-		return result{"time": all[len(all)/2]}, nil
-	}},
-	{"leave", "clients that connect, read the banner and leave, 8 at a time", map[string]string{"rate": "/s", "cpu": "ms"}, false, func(b *bench, s *server) (result, error) {
-		return hammer(s, 8, 2*time.Second, func() error {
-			n, err := net.Dial("tcp", s.addr)
-			if err != nil {
-				return err
-			}
-			defer n.Close()
-			var buf [256]byte
-			_, err = n.Read(buf[:])
-			return err
-		})
-	}},
-	{"noop", "NOOP, one session, one after the other", map[string]string{"rate": "/s", "cpu": "us"}, false, command("NOOP", "200")},
-	{"size", "SIZE of one file", map[string]string{"rate": "/s", "cpu": "us"}, false, command("SIZE small", "213")},
-	{"mlst", "MLST of one file", map[string]string{"rate": "/s", "cpu": "us"}, false, command("MLST small", "250")},
-	{"small", "1,000 files of 4 KiB down and up on one session", map[string]string{"down": "/s", "up": "/s", "cpu": "ms"}, false, smallFiles},
-	{"list", "LIST of 10,000 entries", map[string]string{"time": "ms", "cpu": "ms"}, false, func(b *bench, s *server) (result, error) {
-		return listing(s, "LIST many", 3)
-	}},
-	{"refused", "connections over max.connection_rate, 8 at a time", map[string]string{"rate": "/s", "cpu": "ms"}, true, func(b *bench, s *server) (result, error) {
-		r, err := b.variant(s, "max {\n  connection_rate = \"1/60s\"\n}\n")
+	}
+}
+
+func banner(_ *bench, s *server) (result, error) {
+	var all []float64
+	for range 200 {
+		start := time.Now()
+		n, err := net.Dial("tcp", s.addr)
 		if err != nil {
 			return nil, err
 		}
-		defer r.stop()
-		return hammer(r, 8, 2*time.Second, func() error {
-			n, err := net.Dial("tcp", r.addr)
-			if err != nil {
-				return err
-			}
-			defer n.Close()
-			var buf [64]byte
-			_, _ = n.Read(buf[:])
-			return nil
-		})
-	}},
-	{"silent", "5,000 clients that say nothing", map[string]string{"memory": "MiB", "processes": "more"}, true, silent},
-	{"idle", "an idle logged-in session: private memory over all its processes", map[string]string{"memory-1": "MiB", "memory-100": "MiB", "memory-1000": "MiB"}, false, idle},
+		var one [1]byte
+		if _, err := io.ReadFull(n, one[:]); err != nil {
+			return nil, err
+		}
+		all = append(all, time.Since(start).Seconds()*1e3)
+		n.Close()
+		time.Sleep(4 * time.Millisecond) // a rate every server can follow, not a wait for something
+	}
+	sort.Float64s(all)
+	return result{"time": all[len(all)/2]}, nil
 }
 
-func transfer(s *server, f func(*client) error) (result, error) {
-	c, err := login(s.addr)
-	if err != nil {
-		return nil, err
-	}
-	defer c.quit()
-	cpu, start := s.cpu(), time.Now()
-	if err := f(c); err != nil {
-		return nil, err
-	}
-	wall := time.Since(start)
-	return result{"rate": 1024 / wall.Seconds(), "cpu": (s.cpu() - cpu).Seconds()}, nil
+func leave(_ *bench, s *server) (result, error) {
+	return hammer(s, 8, 2*time.Second, func() error {
+		n, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			return err
+		}
+		defer n.Close()
+		var buf [256]byte
+		_, err = n.Read(buf[:])
+		return err
+	})
 }
 
 func command(line, want string) func(*bench, *server) (result, error) {
 	return func(_ *bench, s *server) (result, error) {
-		c, err := login(s.addr)
+		c, err := login(s)
 		if err != nil {
 			return nil, err
 		}
 		defer c.quit()
-		const n = 20000
 		cpu, start := s.cpu(), time.Now()
-		for range n {
+		for range opts.ops {
 			if _, err := c.cmd(line, want); err != nil {
 				return nil, err
 			}
 		}
 		wall := time.Since(start)
+		n := float64(opts.ops)
 		return result{"rate": n / wall.Seconds(), "cpu": (s.cpu() - cpu).Seconds() * 1e6 / n}, nil
 	}
 }
 
 func smallFiles(b *bench, s *server) (result, error) {
-	c, err := login(s.addr)
+	c, err := login(s)
 	if err != nil {
 		return nil, err
 	}
 	defer c.quit()
-	const n = 1000
+	name := func(i int) string { return fmt.Sprintf("s%d", i) }
+	defer func() {
+		for i := range opts.files {
+			os.Remove(filepath.Join(b.home, name(i)))
+		}
+	}()
+	buf := make([]byte, 8<<10)
 	cpu, start := s.cpu(), time.Now()
-	for range n {
-		if _, err := c.retr("small"); err != nil {
+	for range opts.files {
+		n, err := c.retr("small", buf)
+		if err == nil && n != 4096 {
+			err = fmt.Errorf("%d bytes", n)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
 	down := time.Since(start)
 	start = time.Now()
-	for i := range n {
-		if err := c.stor(fmt.Sprintf("s%d", i), 4096); err != nil {
+	for i := range opts.files {
+		if err := c.stor(name(i), 4096, buf); err != nil {
 			return nil, err
 		}
 	}
 	up := time.Since(start)
 	used := s.cpu() - cpu
-	for i := range n {
-		os.Remove(filepath.Join(b.home, fmt.Sprintf("s%d", i)))
-	}
+	n := float64(opts.files)
 	return result{"down": n / down.Seconds(), "up": n / up.Seconds(), "cpu": used.Seconds() * 1e3 / (2 * n)}, nil
 }
 
-func listing(s *server, line string, times int) (result, error) {
-	c, err := login(s.addr)
+// listing measures the mean of a few listings on one session.
+func listing(line string) func(*bench, *server) (result, error) {
+	return func(_ *bench, s *server) (result, error) {
+		const times = 5
+		c, err := login(s)
+		if err != nil {
+			return nil, err
+		}
+		defer c.quit()
+		cpu, start := s.cpu(), time.Now()
+		for range times {
+			d, err := c.transfer(line)
+			if err != nil {
+				return nil, err
+			}
+			b, err := io.ReadAll(d)
+			d.Close()
+			if err != nil {
+				return nil, err
+			}
+			if k := bytes.Count(b, []byte("\r\n")); k < opts.entries {
+				return nil, fmt.Errorf("%d lines only", k)
+			}
+			if _, err := c.reply("226"); err != nil {
+				return nil, err
+			}
+		}
+		wall := time.Since(start)
+		return result{"time": wall.Seconds() * 1e3 / times, "cpu": (s.cpu() - cpu).Seconds() * 1e3 / times}, nil
+	}
+}
+
+func refused(b *bench, s *server) (result, error) {
+	r, err := b.variant(s, "max {\n  connection_rate = \"1/60s\"\n}\n")
 	if err != nil {
 		return nil, err
 	}
-	defer c.quit()
-	cpu, start := s.cpu(), time.Now()
-	for range times {
-		d, err := c.data()
+	defer r.stop()
+	return hammer(r, 8, 2*time.Second, func() error {
+		n, err := net.Dial("tcp", r.addr)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if _, err := c.cmd(line, "150"); err != nil {
-			return nil, err
-		}
-		b, err := io.ReadAll(d)
-		d.Close()
-		if err != nil {
-			return nil, err
-		}
-		if k := strings.Count(string(b), "\r\n"); k < 10000 {
-			fmt.Printf("# %s lists %d lines only\n", s.name, k)
-		}
-		if _, err := c.reply("226"); err != nil {
-			return nil, err
-		}
-	}
-	wall := time.Since(start)
-	return result{"time": wall.Seconds() * 1e3 / float64(times), "cpu": (s.cpu() - cpu).Seconds() * 1e3 / float64(times)}, nil
+		defer n.Close()
+		var buf [64]byte
+		_, _ = n.Read(buf[:])
+		return nil
+	})
 }
 
 func hammer(s *server, clients int, long time.Duration, f func() error) (result, error) {
@@ -279,7 +323,7 @@ func idle(b *bench, s *server) (result, error) {
 	before := s.private()
 	for _, n := range []int{1, 100, 1000} {
 		for len(open) < n {
-			c, err := login(s.addr)
+			c, err := login(s)
 			if err != nil {
 				return nil, fmt.Errorf("session %d: %w", len(open)+1, err)
 			}

@@ -36,7 +36,7 @@ func prepare() (*bench, error) {
 		return nil, err
 	}
 	b.home = filepath.Join(b.dir, "home")
-	for _, step := range []func() error{b.unpack, b.account, b.files} {
+	for _, step := range []func() error{b.unpack, b.account, b.files, b.certificate} {
 		if err := step(); err != nil {
 			b.clean()
 			return nil, err
@@ -85,10 +85,23 @@ func (b *bench) account() error {
 
 func (b *bench) files() error {
 	return sh(`cd "$1/home"
-		head -c 1073741824 /dev/zero >gib
+		head -c "$3" /dev/zero >large
 		head -c 4096 /dev/zero >small
-		mkdir many; cd many; seq -f 'entry-%05.0f.dat' 1 10000 | xargs touch; cd ..
-		chown -R "$2:$2" "$1/home"`, b.dir, fmt.Sprint(uid))
+		mkdir many; cd many; seq -f 'entry-%05.0f.dat' 1 "$4" | xargs touch; cd ..
+		chown -R "$2:$2" "$1/home"`, b.dir, fmt.Sprint(uid), fmt.Sprint(opts.size<<20), fmt.Sprint(opts.entries))
+}
+
+// certificate makes the one certificate of all servers.
+func (b *bench) certificate() error {
+	return sh(`cd "$1"
+		case $2 in
+		ecdsa) openssl ecparam -name prime256v1 -genkey -noout -out tls.key;;
+		rsa) openssl genrsa -out tls.key 2048;;
+		*) echo "-key is ecdsa or rsa, not $2"; exit 1;;
+		esac
+		openssl req -new -x509 -key tls.key -out tls.crt -days 30 -subj /CN=bench.example.org -addext subjectAltName=DNS:bench.example.org
+		cat tls.crt tls.key >tls.pem
+		chmod 600 tls.*`, b.dir, opts.key)
 }
 
 func port() int {
@@ -126,7 +139,7 @@ root "~" {}
 allow_overwrite = true
 %s
 `, n, dir, dir, n, auth, extra)
-	return &server{name: name, addr: fmt.Sprintf("127.0.0.1:%d", n), start: func() *exec.Cmd {
+	return &server{name: name, tls: name == "sallyport-tls", addr: fmt.Sprintf("127.0.0.1:%d", n), start: func() *exec.Cmd {
 		return exec.Command(filepath.Join(b.repo, "bin/sallyport"), "--config", cfg)
 	}}
 }
@@ -145,6 +158,12 @@ func (b *bench) fileAuth() string {
 	return fmt.Sprintf("auth {\n  order = [\"file\"]\n  file {\n    users = %q\n  }\n}\n", b.dir+"/users")
 }
 
+// tls wants what the peers want: the control connection's session on data
+// connections.
+func (b *bench) tls() string {
+	return fmt.Sprintf("tls {\n  required = \"off\"\n  data_reuse = \"require\"\n  certificate {\n    file = %q\n    key = %q\n  }\n}\n", b.dir+"/tls.crt", b.dir+"/tls.key")
+}
+
 // variant runs a sallyport of its own for one measurement.
 func (b *bench) variant(s *server, extra string) (*server, error) {
 	if !strings.Contains(extra, "max {") {
@@ -160,12 +179,13 @@ func (b *bench) servers() []*server {
 		return b.all
 	}
 	peer := func(name string, n int, bin string, args ...string) *server {
-		return &server{name: name, addr: fmt.Sprintf("127.0.0.1:%d", n), start: func() *exec.Cmd {
+		return &server{name: name, tls: strings.HasSuffix(name, "-tls"), addr: fmt.Sprintf("127.0.0.1:%d", n), start: func() *exec.Cmd {
 			return b.peers.Command(bin, args...)
 		}}
 	}
-	v, p, u := port(), port(), port()
-	vs := b.write("vsftpd.conf", `listen=YES
+	v, p, u, vt, ut := port(), port(), port(), port(), port()
+	vsftpd := func(name string, n int, more string) string {
+		return b.write(name, `listen=YES
 listen_port=%d
 listen_address=127.0.0.1
 background=NO
@@ -179,7 +199,18 @@ pam_service_name=vsftpd
 nopriv_user=nobody
 xferlog_enable=NO
 max_per_ip=0
-`, v, b.dir)
+%s`, n, b.dir, more)
+	}
+	vs := vsftpd("vsftpd.conf", v, "")
+	// Its own default wants the control connection's session on data connections.
+	vst := vsftpd("vsftpd-tls.conf", vt, fmt.Sprintf(`ssl_enable=YES
+ssl_ciphers=HIGH
+rsa_cert_file=%s/tls.pem
+rsa_private_key_file=%s/tls.pem
+`, b.dir, b.dir))
+	pure := func(n int, more ...string) []string {
+		return append([]string{"-S", fmt.Sprintf("127.0.0.1,%d", n), "-l", "unix", "-A", "-H", "-c", "10000", "-E", "-L", "20000:5"}, more...)
+	}
 	pro := b.write("proftpd.conf", `ServerType standalone
 ServerName bench
 Port %d
@@ -208,7 +239,10 @@ DelayEngine off
 		b.ours("sallyport-pam", "auth {\n  order = [\"pam*\"]\n}\n", generous),
 		peer("vsftpd", v, "usr/sbin/vsftpd", vs),
 		peer("proftpd", p, "usr/sbin/proftpd", "-n", "-q", "-c", pro),
-		peer("pure-ftpd", u, "usr/sbin/pure-ftpd", "-S", fmt.Sprintf("127.0.0.1,%d", u), "-l", "unix", "-A", "-H", "-c", "10000", "-E", "-L", "20000:5"),
+		peer("pure-ftpd", u, "usr/sbin/pure-ftpd", pure(u)...),
+		b.ours("sallyport-tls", b.fileAuth(), generous+b.tls()),
+		peer("vsftpd-tls", vt, "usr/sbin/vsftpd", vst),
+		peer("pure-ftpd-tls", ut, "usr/sbin/pure-ftpd", pure(ut, "-Y", "1", "-2", b.dir+"/tls.pem")...),
 	}
 	return b.all
 }

@@ -16,11 +16,14 @@ import (
 type server struct {
 	name  string
 	addr  string
+	tls   bool // clients use TLS, on data connections too
 	start func() *exec.Cmd
 
 	cmd   *exec.Cmd
 	group string
 }
+
+func (s *server) ours() bool { return strings.HasPrefix(s.name, "sallyport") }
 
 const cpuacct = "/sys/fs/cgroup/cpuacct"
 
