@@ -161,6 +161,8 @@ func (s *server) rehost(r *ipc.Rehost) {
 	switch {
 	case ss.try != nil && ss.try.asked:
 		ss.violation("another host was chosen during a login")
+	case ss.try != nil && ss.try.timer != nil: // who waits for a verdict asks for nothing else
+		ss.violation("another host was chosen before the verdict had left")
 	case ss.account != nil || ss.ch.c.State() != ipc.AuthAsk:
 		s.log(logError, "session %d: another host is named after the login", ss.id)
 	default:
