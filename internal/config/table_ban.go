@@ -22,7 +22,7 @@ func banKeys() []*Key {
 			at:  func(c *scope) any { return &c.b.Observe },
 		},
 		{
-			Path: "ban.max_bans", Type: count(16, 1<<20, false), In: Top, Default: "65536", Example: "200000", Restart: true,
+			Path: "ban.max_bans", Type: count(16, 1<<20, false), In: Top, Default: "65536", Example: "200000",
 			Doc:  "How many bans there may be at a time.",
 			More: "In a full list the rule's ban that ends soonest makes room for one that lasts longer; those of ftpdctl and those without an end never do.",
 			at:   func(c *scope) any { return &c.b.Most },
