@@ -14,21 +14,24 @@ import (
 // need (Lib).
 type Peers struct{ Root, Lib string }
 
+// packages are the servers and what they link that is not installed everywhere.
+const packages = "vsftpd proftpd-core proftpd-mod-crypto pure-ftpd pure-ftpd-common openssh-server " +
+	"libwrap0 libhiredis0.14 libmemcached11 libmemcachedutil2 libhashkit2 libpcre2-posix3 libgssapi-krb5-2 libkrb5-3 libk5crypto3 libkrb5support0 libkeyutils1 libcom-err2"
+
 // Fetch downloads and unpacks the peers if that has not been done before. It
 // needs apt-get and the mirror the machine is set up with.
 func Fetch() (Peers, error) {
 	dir := filepath.Join(os.TempDir(), "sallyport-peers")
 	root := filepath.Join(dir, "root")
 	p := Peers{Root: root, Lib: filepath.Join(root, "usr/lib/x86_64-linux-gnu") + ":" + filepath.Join(root, "lib/x86_64-linux-gnu")}
-	if _, err := os.Stat(filepath.Join(dir, "done")); err == nil {
+	if b, err := os.ReadFile(filepath.Join(dir, "done")); err == nil && string(b) == packages {
 		return p, nil
 	}
 	script := `mkdir -p "$1"; cd "$1"; chmod 755 .
 		apt-get -qq update >/dev/null 2>&1 || true
-		apt-get -qq download vsftpd proftpd-core pure-ftpd pure-ftpd-common \
-			libwrap0 libhiredis0.14 libmemcached11 libmemcachedutil2 libhashkit2 libpcre2-posix3 2>/dev/null
-		for f in *.deb; do dpkg-deb -x "$f" root; done; rm -- *.deb; touch done`
-	out, err := exec.Command("bash", "-euc", script, "peers", dir).CombinedOutput()
+		apt-get -qq download $2
+		for f in *.deb; do dpkg-deb -x "$f" root; done; rm -- *.deb; printf %s "$2" >done`
+	out, err := exec.Command("bash", "-euc", script, "peers", dir, packages).CombinedOutput()
 	if err != nil {
 		return p, fmt.Errorf("fetch the peers: %w: %s", err, out)
 	}
