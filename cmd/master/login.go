@@ -42,6 +42,10 @@ func (m *master) loginReport(a *authd, q *ipc.LoginReport) {
 	case s == nil || s.ending:
 		m.refuse(a, q.Session, "session gone", true)
 		return
+	case s.c.proxied && !s.c.headed: // nobody knows whom limits, bans and logs are about
+		m.refuse(a, q.Session, "no PROXY header yet", true)
+		m.outOfTurn(s, 12, "login before the PROXY header")
+		return
 	case s.rehosting: // decided by the accounts of a host that it has left
 		m.refuse(a, q.Session, "host changed meanwhile", true)
 		m.outOfTurn(s, 11, "host chosen while a login was under way")

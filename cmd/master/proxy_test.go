@@ -154,3 +154,19 @@ func TestLimitsHoldForTheClientBehindAProxy(t *testing.T) {
 	}
 	m.over()
 }
+
+// TestALoginComesBehindTheProxyHeader: until then nobody knows whom limits, bans
+// and logs are about.
+func TestALoginComesBehindTheProxyHeader(t *testing.T) {
+	m := newInsideWith(t, street())
+	x := m.proxied("192.0.2.50:7")
+	_, authd := m.theAuthd(x.s)
+	must(t, authd.Send(&ipc.LoginReport{Session: x.s.c.id, User: "ann", UID: 1001, GID: 1001, Source: "file", Home: "/"}))
+	if o, ok := m.next(authd).(*ipc.LoginOutcome); !ok || o.OK || !o.Close {
+		t.Errorf("answered %+v", o)
+	}
+	if !x.killed() {
+		t.Error("not ended")
+	}
+	m.over()
+}
