@@ -3,8 +3,8 @@
 // users files directly.
 //
 // Exit statuses are those of internal/control: 0 done, 1 failed, 2 access
-// denied, 3 wrong parameters, 4 not found, 5 refused, 7 unsupported, 8 internal
-// error. `ftpdctl status` has its own for monitoring, see its help.
+// denied, 3 wrong parameters, 4 not found, 5 refused, 6 nothing to be done, 7
+// unsupported, 8 internal error. `ftpdctl status` has its own for monitoring, see its help.
 package main
 
 import (

@@ -44,7 +44,8 @@ allows. "config" and "passwd" work on files with your own rights and need no
 daemon.
 
 Exit status: 0 done, 1 failed, 2 access denied, 3 wrong parameters, 4 not found,
-5 refused in the present state, 7 not supported by this daemon, 8 internal error.
+5 refused in the present state, 6 nothing to be done, 7 not supported by this daemon,
+8 internal error.
 The command "status" has its own, for monitoring.`
 
 func newRoot(a *app) *cobra.Command {
@@ -68,7 +69,7 @@ func newRoot(a *app) *cobra.Command {
 	c.PersistentFlags().StringVar(&a.socket, "socket", socket, "control socket of the daemon (environment: SALLYPORT_SOCKET)")
 	c.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON")
 	c.AddCommand(
-		newStatus(a), newWho(a), newKick(a), newReload(a), newShutdown(a), newTrace(a), newDelay(a), newUpgrade(a), newVersion(a),
+		newStatus(a), newWho(a), newKick(a), newReload(a), newShutdown(a), newTrace(a), newDelay(a), newBan(a), newPermit(a), newUpgrade(a), newVersion(a),
 		newConfig(a), newPasswd(a), newGenMan(a),
 	)
 	return c
