@@ -73,13 +73,13 @@ func banned(now time.Time) []control.BanEntry {
 		return control.BanName{Kind: kind, Name: name, Server: server}
 	}
 	return []control.BanEntry{
-		{BanName: name("user", "erin\x1b", ""), Created: then, Origin: "admin", Reason: "requested by 'root'"},
+		{BanName: name("user", "erin\x1b", ""), Created: then, Origin: "admin", Reason: "requested by 'root' on Tue May 19 14:59:25 2026"},
 		{BanName: name("user@host", "dave@192.0.2.7", "main"), Created: then, Expires: now.Add(24 * time.Second), Origin: "rule", Reason: "MaxLoginAttemptsFromUser autoban", Event: "MaxLoginAttemptsFromUser", Count: 2, Rule: "sallyport.hcl:58", Times: 3},
 		{BanName: name("host", "192.0.2.0/24", ""), Created: then, Origin: "admin", Reason: "a scanner"},
 		{BanName: name("host", "192.0.2.9", ""), Created: then, Expires: now.Add(time.Hour), Origin: "store", Reason: "x", Node: "192.0.2.77#21", Message: "no"},
 		{BanName: name("host", "2001:db8::/64", ""), Created: then, Expires: now.Add(time.Hour), Origin: "rule", Reason: "MaxLoginAttempts autoban", Event: "MaxLoginAttempts", Count: 1, Rule: "sallyport.hcl:50", Times: 1},
 		{BanName: name("host", "198.51.100.1", "main"), Created: then, Origin: "admin"},
-		{BanName: name("class", "lan", ""), Created: then, Origin: "admin", Reason: "requested by 'root'"},
+		{BanName: name("class", "lan", ""), Created: then, Origin: "admin", Reason: "requested by 'root' on Tue May 19 14:59:25 2026"},
 	}
 }
 

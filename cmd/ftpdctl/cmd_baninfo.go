@@ -113,8 +113,7 @@ func (a *app) banDetails(b *control.BanEntry, now time.Time, in string) {
 	switch {
 	case b.Origin == "rule":
 		reason += " at " + when(b.Created)
-	case strings.HasPrefix(b.Reason, "requested by "):
-		reason += " on " + when(b.Created)
+	case strings.HasPrefix(b.Reason, "requested by "): // it has the time
 	default:
 		reason = strings.TrimPrefix(reason+", since "+when(b.Created), ", ")
 	}

@@ -141,6 +141,21 @@ func TestACL(t *testing.T) {
 	if !delay.Allows(alice, ActionDelayReset) || delay.Allows(ops, ActionDelayReset) {
 		t.Error("the rule for one action of a family")
 	}
+	bans, _, err := NewACL(policy.Control{Group: "sallyport-admin", Rules: []policy.ControlRule{
+		{Actions: []string{"permit"}, Users: []string{"alice"}}, {Actions: []string{"ban"}, Groups: []string{"ops"}},
+	}}, 0, nil, accounts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := &Peer{UID: 1, GID: 54300}
+	for _, action := range []string{ActionBan, ActionBanInfo, ActionBanExplain, ActionBanImport} {
+		if bans.Allows(alice, action) || !bans.Allows(ops, action) || bans.Allows(admin, action) {
+			t.Errorf("%s: alice %v, ops %v, admin %v", action, bans.Allows(alice, action), bans.Allows(ops, action), bans.Allows(admin, action))
+		}
+	}
+	if !bans.Allows(alice, ActionPermit) || bans.Allows(ops, ActionPermit) || bans.Allows(admin, ActionPermit) {
+		t.Error("who may ban may not permit, and the other way round")
+	}
 	if _, _, err := NewACL(policy.Control{Rules: []policy.ControlRule{{Actions: []string{"stauts"}}}}, 0, nil, accounts); err == nil {
 		t.Error("an unknown action was accepted")
 	}
@@ -204,6 +219,11 @@ func FuzzRequest(f *testing.F) {
 		`{"version":1,"action":"kick","args":{"by":"session","names":["18446744073709551615"]}}`,
 		`{"version":1,"action":"shutdown","args":{"grace_seconds":30}}`,
 		`{"version":1,"action":"trace","args":{"set":[{"channel":"auth","level":20}]}}`,
+		`{"version":1,"action":"ban","args":{"kind":"user@host","names":["a b@::1"],"server":"x","seconds":60,"reason":"r","wide":true}}`,
+		`{"version":1,"action":"permit","args":{"kind":"host","names":["*"]}}`,
+		`{"version":1,"action":"ban_info","args":{"after":{"kind":"host","name":"192.0.2.0/24"},"events":true}}`,
+		`{"version":1,"action":"ban_explain","args":{"address":"2001:db8::1","user":"u"}}`,
+		`{"version":1,"action":"ban_import","args":{"entries":[{"kind":"class","name":"c","seconds":1}]}}`,
 		`{"version":1,"ACTION":"who","action":"reload"}`,
 		`[[[[`, `{"version":1e3}`, "", "null",
 	} {
