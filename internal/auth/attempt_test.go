@@ -118,8 +118,11 @@ func (e *etc) host(change func(*policy.AuthHost), sources ...string) *Host {
 // drive runs an attempt to its end; steps tells what was done: "hash", "decoy",
 // "pam". stack plays PAM: nil is an outage.
 func drive(h *Host, name, secret string, stack func() *PamAnswer) (Result, []string) {
+	return finish(h, h.Begin(Request{Name: name, Secret: []byte(secret)}), secret, stack)
+}
+
+func finish(h *Host, a *Attempt, secret string, stack func() *PamAnswer) (Result, []string) {
 	var steps []string
-	a := h.Begin(Request{Name: name, Secret: []byte(secret)})
 	for {
 		st := a.Next()
 		switch st.Kind {
@@ -158,6 +161,40 @@ func pamNo(reason string) func() *PamAnswer {
 }
 
 func pamOut() *PamAnswer { return nil }
+
+// TestARefusedAttemptCostsWhatEveryFailureCosts, whatever the password; and none
+// is let in.
+func TestARefusedAttemptCostsWhatEveryFailureCosts(t *testing.T) {
+	h := newEtc(t).host(func(p *policy.AuthHost) {
+		p.Anonymous = []policy.AnonymousAuth{{ID: 1, User: "virtual", Names: []string{"ftp"}}}
+	}, "file", "unix")
+	for _, name := range []string{"virtual", "unix", "both", "nobody-has-it", "ftp", "toor"} {
+		for _, secret := range []string{"right", "wrong"} {
+			a := h.Begin(Request{Name: name, Secret: []byte(secret)})
+			a.Refuse("banned")
+			got, steps := finish(h, a, secret, pamOut)
+			if got.Verdict != Denied || got.Account != nil {
+				t.Errorf("%s %s: %+v", name, secret, got)
+			}
+			if known := name != "nobody-has-it" && name != "toor"; known && got.Reason != "banned" {
+				t.Errorf("%s %s: %q", name, secret, got.Reason)
+			}
+			_, want := drive(h, name, "wrong", pamOut)
+			if name == "ftp" { // nothing refuses it but this
+				want = []string{"decoy", "decoy"}
+			}
+			if len(steps) != len(want) {
+				t.Errorf("%s %s: steps %v, those of a wrong password %v", name, secret, steps, want)
+			}
+		}
+	}
+	if a := h.Begin(Request{Name: "toor", Secret: []byte("right")}); !a.Root() {
+		t.Error("toor is uid 0")
+	}
+	if a := h.Begin(Request{Name: "rootgroup", Secret: []byte("right")}); a.Root() {
+		t.Error("rootgroup is not uid 0")
+	}
+}
 
 func TestLoginDecision(t *testing.T) {
 	const tooLong = "12345678901234567890123456789012345678901234567890123456789012345"

@@ -138,6 +138,7 @@ func Replay(r io.Reader, bans map[Key]*Ban) (Replayed, error) {
 			}
 			continue
 		case err == io.EOF:
+			_ = out.take(b) // but for its end it may be whole
 			out.damage("not written to its end")
 			return out, nil
 		case err != nil:

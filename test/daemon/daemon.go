@@ -191,6 +191,7 @@ func (d *Daemon) Run(o Options) {
 	must(tb, d.cmd.Start())
 	d.PID = d.cmd.Process.Pid
 	ready := make(chan string, 1)
+	done := d.done
 	go func() {
 		r := bufio.NewReader(out)
 		for {
@@ -204,7 +205,7 @@ func (d *Daemon) Run(o Options) {
 		}
 		_, _ = io.Copy(io.Discard, r)
 		d.err = d.cmd.Wait()
-		close(d.done)
+		close(done)
 	}()
 	select {
 	case d.Ready = <-ready:
@@ -226,6 +227,18 @@ func (d *Daemon) Run(o Options) {
 			tb.Logf("the daemon's log:\n%s", d.Log())
 		}
 	})
+}
+
+// Again runs a daemon that has ended, killed or not, once more.
+func (d *Daemon) Again(o Options) {
+	d.TB.Helper()
+	select {
+	case <-d.done:
+	case <-time.After(20 * time.Second):
+		d.TB.Fatal("the daemon is still there after 20 s")
+	}
+	d.done, d.Addr = make(chan struct{}), ""
+	d.Run(o)
 }
 
 // Stop ends the daemon with SIGTERM and reports an unclean end as a failure.
