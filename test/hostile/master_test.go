@@ -51,7 +51,7 @@ func (l *lockedBuffer) String() string {
 
 // newRealm builds the programs beside each other and starts master. atStart is
 // what each session does in the pool.
-func newRealm(t *testing.T, atStart string) *realm {
+func newRealm(t *testing.T, atStart string, more ...string) *realm {
 	t.Helper()
 	dir := shared(t)
 	build := func(name, pkg string, extra ...string) {
@@ -68,7 +68,7 @@ func newRealm(t *testing.T, atStart string) *realm {
 	build("session", "sallyport/test/hostile/session", "-tags", "hostile", "-ldflags", "-X 'main.atStart="+atStart+"'")
 	must(t, os.Chmod(dir, 0o755))
 
-	r := &realm{t: t, d: daemon.Write(t, daemon.Options{Config: realmConfig})}
+	r := &realm{t: t, d: daemon.Write(t, daemon.Options{Config: realmConfig + strings.Join(more, "")})}
 	cmd := exec.Command(filepath.Join(dir, "sallyport"), "--config", r.d.Config)
 	cmd.Stderr = &r.log
 	out, err := cmd.StdoutPipe()
