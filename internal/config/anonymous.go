@@ -1,6 +1,8 @@
 package config
 
 import (
+	"fmt"
+	"hash/fnv"
 	"slices"
 
 	"sallyport/internal/policy"
@@ -33,10 +35,31 @@ func readAnonymous(k *section, s *policy.Settings, h *policy.Host) *anonymous {
 	return a
 }
 
+// identities are the ids of the anonymous blocks of a host. An id is what the block
+// says of who may log in, as whom and where, as a number, and not its place: around
+// a reload master and authd may have different configurations before them, and what
+// the one means is never another block to the other.
+func (c *compiler) identities(s policy.Settings, h policy.Host, blocks []*section) []uint32 {
+	if c.ids == nil {
+		c.ids = map[uint32]bool{0: true}
+	}
+	ids := make([]uint32, len(blocks))
+	for i, k := range blocks {
+		e, at := s, h
+		a := readAnonymous(k, &e, &at)
+		f := fnv.New32a()
+		fmt.Fprintf(f, "%q %q %q %q %q %v %v %v %v", h.Name, a.path, a.user, a.group, a.aliases, a.only, a.require, a.using, a.userDir)
+		for ids[i] = f.Sum32(); c.ids[ids[i]]; ids[i]++ { // the same block twice
+		}
+		c.ids[ids[i]] = true
+	}
+	return ids
+}
+
 // anonymous enters the anonymous blocks of a host into s, the settings of the
-// host for one class, with their own applied last. The blocks have the ids after
-// ids, the same for every class.
-func (c *compiler) anonymous(s *policy.Settings, h *policy.Host, blocks []*section, ids uint32) {
+// host for one class, with their own applied last. Their ids are the same for
+// every class.
+func (c *compiler) anonymous(s *policy.Settings, h *policy.Host, blocks []*section, ids []uint32) {
 	s.Anonymous, s.Auth.Anonymous, s.Session.Anonymous = nil, nil, nil
 	host := *s
 	for i, k := range blocks {
@@ -49,7 +72,7 @@ func (c *compiler) anonymous(s *policy.Settings, h *policy.Host, blocks []*secti
 			l.settle(&scope{s: &e, h: h})
 		}
 		c.finish(&e, h)
-		id := ids + uint32(i) + 1
+		id := ids[i]
 		s.Anonymous = append(s.Anonymous, policy.Anonymous{ID: id, Path: a.path, User: a.user, UserDir: a.userDir, Settings: e})
 		names := slices.Clone(a.aliases)
 		if !a.only {

@@ -110,7 +110,7 @@ type compiler struct {
 	top   *section
 	base  *policy.Settings // of the top level
 	first *policy.Host     // likewise: names and TLS of the default host
-	ids   uint32           // of anonymous blocks
+	ids   map[uint32]bool  // of anonymous blocks, so far
 }
 
 // host makes a host of what holds at the top and its own section (nil for the
@@ -136,8 +136,7 @@ func (c *compiler) host(own *section) policy.Host {
 		l.settle(&scope{h: &h, s: &s})
 	}
 	blocks = reachableBlocks(blocks)
-	ids := c.ids
-	c.ids += uint32(len(blocks))
+	ids := c.identities(s, h, blocks)
 	settle := func(class string) policy.Settings {
 		e := s
 		for _, sec := range []*section{c.top, own} {

@@ -23,7 +23,7 @@ type TransferLimit struct {
 // Anonymous is an anonymous block: logins that end up as one account in one
 // directory.
 type Anonymous struct {
-	ID       uint32   // unique in the policy, from 1; the same in all classes of a host
+	ID       uint32   // unique in the policy; of what the block says, not of its place; the same in all classes of a host
 	Path     string   // the directory, absolute; "~" below is the account's home
 	User     string   // the account
 	UserDir  bool     // user_dir_root: the sanitised typed name is a directory below Path
