@@ -58,7 +58,6 @@ func (s *service) run() {
 	s.t.Helper()
 	ip, port, _ := net.SplitHostPort(s.addr)
 	s.cmd = s.start(ip, port)
-	s.cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}

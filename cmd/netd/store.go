@@ -31,7 +31,7 @@ type storePace struct {
 	list        time.Duration // from one listing to the next
 }
 
-var defaultStorePace = storePace{first: 200 * time.Millisecond, last: 15 * time.Second, timeout: 5 * time.Second, ping: 10 * time.Second, list: time.Minute}
+var defaultStorePace = storePace{first: 200 * time.Millisecond, last: 5 * time.Second, timeout: 5 * time.Second, ping: 10 * time.Second, list: time.Minute}
 
 // store is a server that daemons share their bans by. Its goroutine is the only
 // one that waits for the server; master's orders wait in the backlog.
