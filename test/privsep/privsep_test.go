@@ -289,12 +289,12 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 		says(t, run(t, d, "--check"), "alow_overwrite", "allow_overwrite", "sallyport.hcl:")
 	})
 	t.Run("later feature", func(t *testing.T) {
-		d := daemon.Write(t, daemon.Options{Config: "ban {\n  engine = true\n}\n"})
-		says(t, run(t, d, "--check"), "not built yet", "ban", "sallyport.hcl:")
+		d := daemon.Write(t, daemon.Options{Config: "directory \"/srv\" {\n  umask = \"002\"\n}\n"})
+		says(t, run(t, d, "--check"), "not built yet", "directory", "sallyport.hcl:")
 	})
 	t.Run("certificate path", func(t *testing.T) {
 		d := daemon.Write(t, daemon.Options{Config: "tls {\n  certificate {\n    file = \"/nowhere.pem\"\n    key = \"/nowhere.key\"\n  }\n}\n"})
-		says(t, run(t, d, "--check"), "not built yet", "tls")
+		says(t, run(t, d, "--check"), "tls.certificate.file", `"/nowhere.pem" does not exist`, `"/nowhere.key" does not exist`)
 	})
 	t.Run("port in use", func(t *testing.T) {
 		d := daemon.Start(t, daemon.Options{})
