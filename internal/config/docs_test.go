@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"sallyport/internal/ban"
 )
 
 // TestManPageHasEveryKey walks the table.
@@ -104,26 +106,61 @@ func TestReferenceIsCurrent(t *testing.T) {
 }
 
 // TestExamplesOfTheDocumentsAreRight reads the configurations in the text of
-// docs/CONFIGURATION.md and in the manual page.
+// docs/CONFIGURATION.md and docs/BANS.md and in the manual page.
 func TestExamplesOfTheDocumentsAreRight(t *testing.T) {
-	src, err := os.ReadFile("../../docs/CONFIGURATION.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	parts := strings.Split(string(src), "```")
 	examples := []string{manExample}
-	for i := 1; i < len(parts); i += 2 {
-		if code, ok := strings.CutPrefix(parts[i], "hcl\n"); ok {
-			examples = append(examples, code)
+	for _, page := range []string{"CONFIGURATION.md", "BANS.md"} {
+		src, err := os.ReadFile("../../docs/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts := strings.Split(string(src), "```")
+		for i := 1; i < len(parts); i += 2 {
+			if code, ok := strings.CutPrefix(parts[i], "hcl\n"); ok {
+				examples = append(examples, code)
+			}
 		}
 	}
-	if len(examples) < 3 {
+	if len(examples) < 5 {
 		t.Errorf("only %d examples", len(examples))
 	}
 	for _, e := range examples {
 		if _, diags := Parse("example.hcl", []byte(e), withRoot); len(diags) > 0 {
 			t.Errorf("%v\n%s", diags, e)
 		}
+	}
+}
+
+// TestEveryEventIsDocumented: docs/BANS.md names each event, with the target that
+// its rules have and who may raise it.
+func TestEveryEventIsDocumented(t *testing.T) {
+	src, err := os.ReadFile("../../docs/BANS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string][]string{}
+	for line := range strings.Lines(string(src)) {
+		cells := strings.Split(line, " | ")
+		if len(cells) != 4 {
+			continue
+		}
+		for _, m := range regexp.MustCompile("`([A-Za-z]+)`").FindAllStringSubmatch(cells[0], -1) {
+			rows[m[1]] = cells
+		}
+	}
+	for _, e := range ban.EventNames() {
+		cells := rows[e]
+		if cells == nil {
+			t.Errorf("%s is missing", e)
+			continue
+		}
+		delete(rows, e)
+		if want := ban.KindNames[ban.Target(e)]; !regexp.MustCompile(`^` + want + `\b`).MatchString(cells[2]) {
+			t.Errorf("%s: bans %s, the page says %s", e, want, cells[2])
+		}
+	}
+	for e := range rows {
+		t.Errorf("%s is no event", e)
 	}
 }
 
