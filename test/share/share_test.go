@@ -203,7 +203,8 @@ func TestANewServerLearnsTheList(t *testing.T) {
 	}
 	a.ctl("ban", "host", stranger)
 	a.ctl("permit", "host", "192.0.2.7")
-	b := w.serve("ban {\n}\n")
+	b := w.serve("passive {\n  address = \"gate.invalid\"\n}\nban {\n}\n") // so that there is a netd
+	daemon.Until(t, "netd", func() bool { return len(b.Children("netd")) == 1 })
 	if !b.in(stranger) {
 		t.Fatal("a server that shares nothing refuses")
 	}
