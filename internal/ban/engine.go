@@ -50,6 +50,7 @@ type Engine struct {
 	bans    map[Key]*entry
 	soonest expiries
 	past    map[Key]*offence         // for escalation
+	swept   int64                    // when past was last gone through
 	blocks  map[Key]map[Key]struct{} // banned prefixes within each aggregate
 	mirror  Mirror
 	journal Journal
@@ -247,11 +248,15 @@ func (e *Engine) remember(b *Ban) {
 		return
 	}
 	if len(e.past) >= maxOffences {
-		for k, o := range e.past { // any that is over, else any
-			if delete(e.past, k); o.until < b.Expires {
+		var victim Key // one that is over, else any
+		looks := 0
+		for k, o := range e.past {
+			victim = k
+			if looks++; looks == 16 || o.until < b.Expires {
 				break
 			}
 		}
+		delete(e.past, victim)
 	}
 	const hour = int64(3600e9)
 	e.past[b.Key] = &offence{b.Times, b.Expires + max(hour, b.Expires-b.Created)}
@@ -412,13 +417,20 @@ func (e *Engine) Sweep(now int64) []*Ban {
 			r.counts.sweep(now, 1024)
 		}
 	}
-	for k, o := range e.past {
-		if o.until < now {
-			delete(e.past, k)
+	if since := now - e.swept; since >= sweepEvery || since < 0 {
+		e.swept = now
+		for k, o := range e.past {
+			if o.until < now {
+				delete(e.past, k)
+			}
 		}
 	}
 	return e.Expire(now)
 }
+
+// sweepEvery is how often, in nanoseconds, all offences are gone through: bans may
+// end every millisecond, and there may be 65,536 of what they leave.
+const sweepEvery = int64(60e9)
 
 // Next is when the next ban ends, Forever if none does.
 func (e *Engine) Next() int64 {
