@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/ban"
 	"sallyport/test/daemon"
 )
 
@@ -217,4 +218,49 @@ func (w *network) redis() (*service, string) {
 		w.t.Fatal(err)
 	}
 	return s, fmt.Sprintf("  share \"redis\" {\n    address = \"HUB:6379\"\n    password_file = %q\n    counters = true\n  }\n", file)
+}
+
+// talk speaks to the Redis in the hub: inline commands, one a line, and returns
+// the last line of the answers.
+func (w *network) talk(commands string) string {
+	w.t.Helper()
+	c := exec.Command("ip", "netns", "exec", w.tag+"hub", "redis-cli", "--no-auth-warning", "-a", password)
+	c.Stdin = strings.NewReader(commands)
+	out, err := c.CombinedOutput()
+	if err != nil {
+		w.t.Fatalf("redis-cli: %v\n%s", err, out)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	return lines[len(lines)-1]
+}
+
+// fill puts bans of other servers into the Redis, one of the stranger among them.
+func (w *network) fill(n int) {
+	w.t.Helper()
+	now := time.Now()
+	var b strings.Builder
+	for i := range n {
+		k, err := ban.NameKey(ban.Host, fmt.Sprintf("198.18.%d.%d", i>>8, i&255), "")
+		if i == 0 {
+			k, err = ban.NameKey(ban.Host, stranger, "")
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		x := &ban.Ban{Key: k, Created: now.UnixNano(), Expires: now.Add(time.Hour).UnixNano(), Reason: "of another"}
+		fmt.Fprintf(&b, "SETEX %q 3600 %q\n", "mod_ban."+ban.ShareKey(k), ban.ShareValue(x, "192.0.2.1", 21, now))
+	}
+	if got := w.talk(b.String()); got != "OK" {
+		w.t.Fatalf("redis-cli: %s", got)
+	}
+}
+
+// has tells whether the Redis holds a ban of an address.
+func (w *network) has(addr string) bool {
+	w.t.Helper()
+	k, err := ban.NameKey(ban.Host, addr, "")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.talk(fmt.Sprintf("EXISTS %q\n", "mod_ban."+ban.ShareKey(k))) == "1"
 }

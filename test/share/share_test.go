@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"sallyport/internal/control"
@@ -239,5 +240,35 @@ func TestMemcachedIsAsked(t *testing.T) {
 	b.out(stranger)
 	if !b.in(friend) {
 		t.Error("another one is refused too")
+	}
+}
+
+// TestTenThousandBansAreLearnt at the start, and netd's death forgets none.
+func TestTenThousandBansAreLearnt(t *testing.T) {
+	w := newNetwork(t)
+	_, share := w.redis()
+	const many = 10_000
+	w.fill(many)
+	s := w.serve("ban {\n" + share + "}\n")
+	s.shared()
+	daemon.Until(t, "all bans", func() bool { return s.info().Total == many })
+	s.out(stranger)
+	if !s.in(friend) {
+		t.Error("another one is refused too")
+	}
+	for _, pid := range s.Children("netd") {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.WaitLog("netd ended, starting it again")
+	if s.in(stranger) {
+		t.Error("the bans are gone with netd")
+	}
+	daemon.Until(t, "another netd", func() bool { return strings.Count(s.Log(), "netd started") == 2 })
+	s.ctl("ban", "host", "198.51.100.1")
+	daemon.Until(t, "its word in the store", func() bool { return w.has("198.51.100.1") })
+	if n := s.info().Total; n != many+1 {
+		t.Errorf("%d bans of %d", n, many+1)
 	}
 }
