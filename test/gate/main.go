@@ -29,7 +29,7 @@ type stage struct {
 	cmd   []string // or a command
 }
 
-var core = []string{"./ipc/...", "./shm/...", "./internal/...", "./cmd/..."}
+var core = []string{"./ipc/...", "./shm/...", "./internal/...", "./cmd/...", "./test/leak/..."}
 
 func stages() []stage {
 	cgo, plain := []string{"CGO_ENABLED=1"}, []string{"CGO_ENABLED=0"}
@@ -44,6 +44,8 @@ func stages() []stage {
 		{name: "clients", test: []string{"-count=1", "-timeout=15m", "./test/clients/..."}},
 		{name: "privsep", test: []string{"-count=1", "-timeout=10m", "./test/privsep/..."}},
 		{name: "abuse", test: []string{"-count=1", "-timeout=10m", "./test/abuse/..."}},
+		{name: "bans", test: []string{"-count=1", "-timeout=10m", "./test/bans/...", "./test/share/..."}},
+		{name: "network", root: true, test: []string{"-count=1", "-timeout=10m", "./test/network/..."}},
 		{name: "packages", root: true, cmd: []string{"test/packages/run.sh"}},
 		{name: "lint", cmd: []string{"make", "--no-print-directory", "lint"}},
 	}
