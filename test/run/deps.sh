@@ -2,7 +2,7 @@
 # Installs (as root) or names (otherwise) the Debian packages the tests use.
 set -u
 want=(curl lftp ncftp tnftp wget rclone nftables python3 openssl gnutls-bin strace acl iproute2 systemd dbus whois
-      gcc libc6-dev libpam0g-dev rpm dnf createrepo-c rpmlint lintian man-db redis-server memcached)
+      gcc libc6-dev libpam0g-dev rpm dnf createrepo-c rpmlint lintian man-db logrotate redis-server memcached fail2ban)
 missing=()
 for p in "${want[@]}"; do
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing+=("$p")
