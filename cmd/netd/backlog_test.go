@@ -73,8 +73,12 @@ func TestWhatRemainsOfABan(t *testing.T) {
 		left  int64
 		alive bool
 	}{
-		{time.Time{}, 0, true}, {now.Add(time.Hour), 3600, true}, {now.Add(1500 * time.Millisecond), 2, true},
-		{now.Add(time.Millisecond), 1, true}, {now, 1, false}, {now.Add(-time.Hour), 1, false},
+		{time.Time{}, 0, true},
+		{now.Add(time.Hour), 3600, true},
+		{now.Add(1500 * time.Millisecond), 2, true},
+		{now.Add(time.Millisecond), 1, true},
+		{now, 1, false},
+		{now.Add(-time.Hour), 1, false},
 	} {
 		if left, alive := (&op{until: c.until}).seconds(now); left != c.left || alive != c.alive {
 			t.Errorf("%v: %d %v", c.until.Sub(now), left, alive)
