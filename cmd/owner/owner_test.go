@@ -151,6 +151,7 @@ func TestSaysWhyNot(t *testing.T) {
 		{ipc.MakeHome{Path: "relative", UID: testUID, GID: testGID}, "not an absolute path"},
 		{ipc.MakeHome{Path: top + "/a/" + strings.Repeat("n", 300), UID: testUID, GID: testGID, DirMode: 0o711}, "file name too long"},
 		{ipc.MakeHome{Path: "/proc/home", UID: testUID, GID: testGID, DirMode: 0o711}, "home \"/proc/home\""},
+		{ipc.MakeHome{Path: top + "/half", UID: testUID, GID: testGID, Mode: 0o700, Skeleton: top + "/none"}, "no such file"},
 	} {
 		conn, c := start(t)
 		r, _, err := ipc.Call[ipc.HomeMade](conn, x.order)
@@ -158,6 +159,9 @@ func TestSaysWhyNot(t *testing.T) {
 			t.Errorf("%+v: %+v %v", x.order, r, err)
 		}
 		ended(t, c, 0)
+	}
+	if l, err := os.ReadDir(top); err != nil || len(l) != 1 || l[0].Name() != "a" { // the directory above the long name
+		t.Errorf("left behind: %v %v", l, err)
 	}
 }
 
