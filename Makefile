@@ -59,6 +59,14 @@ hostile: build ## hostile session and files workers against the real sandbox
 clients: build ## real FTP clients against the real daemon
 	$(GO) test -count=$(COUNT) -timeout 20m ./test/clients/...
 
+.PHONY: network
+network: build ## packet filters, routers and shared stores, in namespaces of their own
+	$(GO) test -count=$(COUNT) -timeout 20m ./test/network/... ./test/share/...
+
+.PHONY: lives
+lives: ## the packages' lives in a booted systemd, lintian, rpmlint
+	test/packages/run.sh
+
 .PHONY: mutants
 mutants: ## remove each guard, see its test fail
 	test/mutants/run.sh

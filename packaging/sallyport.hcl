@@ -19,8 +19,9 @@ listener "ftp" {
   address  = ["[::]:21"]
 }
 
-# TLS from the first byte, for programs that call it "implicit". Under systemd also:
-# systemctl enable --now sallyport-ftps.socket
+# TLS from the first byte, for programs that call it "implicit". A reload opens the
+# port; to have systemd hold it, as it holds port 21:
+#   systemctl stop sallyport; systemctl enable --now sallyport-ftps.socket
 #listener "ftps" {
 #  protocol = "ftp"
 #  tls      = "implicit"

@@ -10,7 +10,7 @@ chmod 0755 "$stage"/sbin/* "$stage"/bin/* "$stage"/libexec/*
 # Not readable: hence not dumpable from the first instruction on.
 chmod 0711 "$stage"/libexec/session "$stage"/libexec/files
 
-mkdir -p "$stage"/etc "$stage"/systemd "$stage"/man5 "$stage"/man8 "$stage"/completions "$stage"/doc
+mkdir -p "$stage"/etc "$stage"/systemd "$stage"/man5 "$stage"/man8 "$stage"/completions "$stage"/doc "$stage"/examples
 cp "$here"/sallyport.hcl "$stage"/etc/sallyport.hcl
 cp "$here"/pam/debian "$stage"/etc/pam-deb
 cp "$here"/pam/rpm "$stage"/etc/pam-rpm
@@ -33,6 +33,8 @@ go build -o "$ctl" ./cmd/ftpdctl
 "$ctl" completion fish >"$stage"/completions/ftpdctl.fish
 "$ctl" completion zsh >"$stage"/completions/_ftpdctl
 
+cp "$here"/examples/* "$stage"/examples/
+
 cp LICENSE CHANGELOG.md "$stage"/doc/
 cp "$here"/deb/copyright "$stage"/doc/copyright
 cp "$here"/deb/lintian-overrides "$stage"/doc/lintian
@@ -44,4 +46,5 @@ cp "$here"/deb/lintian-overrides "$stage"/doc/lintian
 	echo
 	echo " -- $maintainer  $(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")"
 } | gzip -9n >"$stage"/doc/changelog.gz
-chmod 0644 "$stage"/etc/* "$stage"/systemd/* "$stage"/*.conf "$stage"/*.catalog "$stage"/man?/* "$stage"/completions/* "$stage"/doc/*
+chmod 0644 "$stage"/etc/* "$stage"/systemd/* "$stage"/*.conf "$stage"/*.catalog "$stage"/man?/* "$stage"/completions/* "$stage"/doc/* "$stage"/examples/*
+chmod 0755 "$stage"/examples/certbot-deploy-hook

@@ -35,6 +35,7 @@ check "session cannot be read" same "$(stat -c %a /usr/lib/sallyport/session)" 7
 check "files cannot be read" same "$(stat -c %a /usr/lib/sallyport/files)" 711
 accounts
 serves
+protects
 survives
 upgrade_during_transfers install "$new"
 
@@ -53,7 +54,10 @@ check "nothing listens" not port_open 21
 check "the configuration is there" cmp "$work/good.hcl" /etc/sallyport/sallyport.hcl
 check "installs again with its configuration" install "$new"
 check "and serves" ftp web:web-secret page -o /dev/null
+systemctl start sallyport.service
+check "with a log and a certificate" test -s /var/log/sallyport/xferlog -a -s /var/lib/sallyport/tls/self-signed.pem
 check "purges" dpkg --purge sallyport
+check "no state, log or configuration is left" not ls -d /var/lib/sallyport /var/log/sallyport /etc/sallyport
 left >"$work/after"
 check "nothing is left" diff "$work/before" "$work/after"
 check "but the user" id sallyport

@@ -50,6 +50,9 @@ same() { [[ $1 == "$2" ]] || { echo "\"$1\" is not \"$2\""; return 1; }; }
 show() { systemctl show --value -p "$1" "${2:-sallyport.service}"; }
 port_open() { [[ -n $(ss -Htln "sport = :$1") ]]; }
 
+# ftps USER:PASSWORD PATH [curl options]: the same with TLS demanded, for data too.
+ftps() { ftp "$@" --ssl-reqd --insecure; }
+
 # ftp USER:PASSWORD PATH [curl options]: one transfer over loopback.
 ftp() {
 	local who=$1 path=$2

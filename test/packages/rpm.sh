@@ -35,6 +35,7 @@ check "the socket is enabled where the preset says so" systemctl --quiet is-enab
 check "the socket listens" port_open 21
 accounts
 serves
+protects
 survives
 mkdir -p /etc/yum.repos.d
 printf '[local]\nname=local\nbaseurl=file:///dist/repo\ngpgcheck=0\n' >/etc/yum.repos.d/local.repo

@@ -47,6 +47,57 @@ serves() {
 	check "systemd-analyze security at most 4.5" systemd-analyze security --threshold=45 sallyport.service
 }
 
+# protects: TLS with the certificate of the first start, log files and their
+# rotation, homes that are made, names that are looked up; all under the unit.
+protects() {
+	local tls=/var/lib/sallyport/tls log=/var/log/sallyport/xferlog
+	check "TLS: a certificate was made at the first start" test -s $tls/self-signed.pem
+	check "TLS: for root's eyes only" same "$(stat -c %U:%a $tls/self-signed.pem) $(stat -c %U:%a $tls)" 'root:600 root:700'
+	check "TLS: an upload" ftps alice:alice-secret safe -T "$work/up"
+	check "TLS: is whole" cmp "$work/up" /home/alice/safe
+	check "TLS: the control connection has it" says 'SSL connection using TLSv1.3' ftps alice:alice-secret safe -o /dev/null -v
+	check "TLS: data connections resume it" says 'SSL re-using session ID' ftps alice:alice-secret safe -o /dev/null -v
+
+	sed -i -e '/^#listener "ftps" {/,/^#}$/s/^#//' -e '/^#log {/,/^#}$/s/^#//' /etc/sallyport/sallyport.hcl
+	printf '\ncreate_home { engine = true }\npassive { address = "ftp.test" }\n' >>/etc/sallyport/sallyport.hcl
+	echo '192.0.2.7 ftp.test' >>/etc/hosts
+	useradd -M -u 2003 -s /bin/bash carol && echo carol:carol-secret | chpasswd
+	check "a listener of implicit TLS, a log, homes, a name: reload" systemctl reload sallyport
+	check "implicit TLS: served by the reload" curl -sSk --max-time 60 -o /dev/null ftps://alice:alice-secret@127.0.0.1/safe
+	check "the home of a new user is made" ftp carol:carol-secret first -T "$work/up"
+	check "it is the user's" same "$(stat -c %U:%G:%a /home/carol)" carol:carol:700
+	check "passive mode shows the address of the name" eventually pasv_shows 192,0,2,7
+	check "netd runs as the system user" same "$(ps -o user:20= -C netd)" sallyport
+	check "the transfer log has the upload" says ' 3000000 /home/carol/first b _ i r carol ftp 0 [*] c$' cat $log
+	check "it is root's, and adm may read it" same "$(stat -c %U:%G:%a $log)" root:adm:640
+	logrotate --force --state "$work/rotate" /etc/logrotate.d/sallyport >"$work/rotate.out" 2>&1
+	check "logrotate has nothing to say" cmp "$work/rotate.out" /dev/null
+	check "the log was put aside" says "/home/carol/first " cat $log.1
+	ftp carol:carol-secret second -T "$work/up"
+	check "root's and adm's, as before" same "$(stat -c %U:%G:%a $log ${log%/*} | paste -sd ' ')" 'root:adm:640 root:adm:2750'
+	check "the next transfer is in the new one" says "/home/carol/second " cat $log
+	check "and in no other" not grep -q "/home/carol/second " $log.1
+
+	systemctl stop sallyport.service
+	check "the socket of implicit TLS is enabled" systemctl enable --now --quiet sallyport-ftps.socket
+	check "the first connection to it starts the service" curl -sSk --max-time 60 -o /dev/null ftps://alice:alice-secret@127.0.0.1/safe
+	check "it is systemd's" says 'listener +ftps .*from systemd' ftpdctl status
+	check "port 21 is served as well" ftps alice:alice-secret safe -o /dev/null
+	check "the certificate is the same" not test $tls/self-signed.pem -nt "$work/rotate.out"
+	cp /etc/sallyport/sallyport.hcl "$work/good.hcl"
+
+	head -c 8000000 /dev/urandom >"$work/long"
+	ftps bob:bob-secret long -T "$work/long" --limit-rate 2M &
+	local up=$!
+	eventually transfers 1
+	check "TLS: reload during an upload" systemctl reload sallyport
+	check "TLS: the upload goes on to its end" wait $up
+	check "TLS: and is whole" cmp "$work/long" /home/bob/long
+}
+pasv_shows() { python3 -c 'import ftplib,sys
+f = ftplib.FTP("127.0.0.1", timeout=30); f.login("alice", "alice-secret"); print(f.sendcmd("PASV"))' | grep -q "($1,"; }
+transfers() { [[ $(ftpdctl who --json | grep -cE '"activity": "(upload|download)"') == "$1" ]]; }
+
 # survives: every process is killed once; only what must is disturbed.
 survives() {
 	local main authd before
@@ -114,7 +165,7 @@ holders=()
 # upgrade_during_transfers COMMAND...: installs the new version while an upload
 # and a download run and clients log in all the time.
 upgrade_during_transfers() {
-	local main up down loop
+	local main up down safe loop
 	head -c 12000000 /dev/urandom >"$work/big"
 	cp "$work/big" /home/bob/big && chown bob: /home/bob/big
 	ftp bob:bob-secret mine -o /dev/null
@@ -125,7 +176,9 @@ upgrade_during_transfers() {
 	down=$!
 	python3 "$here/logins.py" bob bob-secret "$work/stop" >"$work/logins.out" 2>&1 &
 	loop=$!
-	eventually sessions_at_least 2
+	ftps alice:alice-secret safe-up -T "$work/big" --limit-rate 2M &
+	safe=$!
+	eventually transfers 3
 	check "upgrade: installs" "$@"
 	check "upgrade: the new version serves" says '^sallyport '"$new"' serving' ftpdctl status
 	check "upgrade: in place, the same process" same "$(show MainPID)" "$main"
@@ -134,9 +187,10 @@ upgrade_during_transfers() {
 	check "upgrade: and is whole" cmp "$work/big" /home/alice/big-up
 	check "upgrade: the download goes on to its end" wait $down
 	check "upgrade: and is whole too" cmp "$work/big" "$work/big-down"
+	check "upgrade: so does the one under TLS" wait $safe
+	check "upgrade: and is whole, too" cmp "$work/big" /home/alice/safe-up
 	touch "$work/stop"
 	check "upgrade: no login failed meanwhile" wait $loop
 	tail -n 3 "$work/logins.out"
 	check "upgrade: new sessions" ftp bob:bob-secret mine -o /dev/null
 }
-sessions_at_least() { [[ $(ftpdctl who --json | grep -c '"id"') -ge $1 ]]; }
