@@ -26,6 +26,7 @@ type service struct {
 	addr  string
 	start func(ip, port string) *exec.Cmd
 	cmd   *exec.Cmd
+	tidy  bool // it is asked to leave: it has something to take with it
 }
 
 func startService(t *testing.T, name string, start func(ip, port string) *exec.Cmd) *service {
@@ -72,7 +73,11 @@ func (s *service) run() {
 
 func (s *service) kill() {
 	if s.cmd != nil {
-		_ = s.cmd.Process.Kill()
+		how := unix.SIGKILL
+		if s.tidy {
+			how = unix.SIGTERM
+		}
+		_ = s.cmd.Process.Signal(how)
 		_ = s.cmd.Wait()
 		s.cmd = nil
 	}
