@@ -16,7 +16,7 @@ import (
 // banStores is what master knows of the stores that bans are shared by.
 type banStores struct {
 	up     map[string]control.BanStore // by driver and address
-	asked  map[netip.Addr]int64        // loop time before which the stores are not asked again
+	asked  map[ban.Key]int64           // loop time before which the stores are not asked again
 	counts map[string]ban.Counted      // asked of the store, by rule and source
 }
 
@@ -208,28 +208,50 @@ func (m *master) eventCounted(q *ipc.EventCounted) {
 	}
 }
 
-// askStores asks the stores that tell nobody of changes about an address that
-// has not been seen lately. The answer comes too late for this connection and in
-// time for its login.
-func (m *master) askStores(a netip.Addr) {
+// askStores asks the stores that tell nobody of changes about bans that have not
+// been asked for lately. The answer comes too late for what is in hand; whom it
+// fits is ended then.
+func (m *master) askStores(keys func(ask func(ban.Key))) {
 	b, n := m.bans, m.netd.now
 	if !b.on() || n == nil || !slices.ContainsFunc(m.shares(), func(s policy.BanShare) bool { return s.Driver == "memcache" }) {
 		return
 	}
-	if m.loop.now < b.stores.asked[a] {
-		return
-	}
-	if len(b.stores.asked) >= maxAsked {
-		b.stores.asked = nil
-	}
-	if b.stores.asked == nil {
-		b.stores.asked = map[netip.Addr]int64{}
-	}
-	b.stores.asked[a] = m.loop.now + int64(askAgain)
-	bits := a.BitLen()
-	for _, p := range slices.Compact([]int{bits, b.ruleBits(a, m.gen.policy)}) {
-		m.sendNetd(n, &ipc.BanAsk{Key: sharedKey(banKey(a, p, ""))})
-	}
+	keys(func(k ban.Key) {
+		if m.loop.now < b.stores.asked[k] {
+			return
+		}
+		if b.stores.asked == nil || len(b.stores.asked) >= maxAsked {
+			b.stores.asked = map[ban.Key]int64{}
+		}
+		b.stores.asked[k] = m.loop.now + int64(askAgain)
+		m.sendNetd(n, &ipc.BanAsk{Key: sharedKey(k)})
+	})
+}
+
+// askAddress asks about an address, and about the prefix that rules ban for it.
+func (m *master) askAddress(a netip.Addr) {
+	m.askStores(func(ask func(ban.Key)) {
+		bits := m.bans.ruleBits(a, m.gen.policy)
+		ask(banKey(a, a.BitLen(), ""))
+		if bits < a.BitLen() {
+			ask(banKey(a, bits, ""))
+		}
+	})
+}
+
+// askNames asks about a user, everywhere and at an address.
+func (m *master) askNames(a netip.Addr, names ...string) {
+	m.askStores(func(ask func(ban.Key)) {
+		for _, n := range names {
+			if n == "" || len(n) > ban.MaxName-64 {
+				continue
+			}
+			ask(ban.Key{Kind: ban.User, Name: n})
+			if a.IsValid() {
+				ask(ban.Key{Kind: ban.UserAt, Name: ban.At(n, a)})
+			}
+		}
+	})
 }
 
 // ruleBits is the length of the prefix that rules ban for an address.

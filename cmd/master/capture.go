@@ -73,6 +73,7 @@ func saveSession(s *session, save func(*child) savedChild) *savedSession {
 		AuthEnd: s.authEnd, Drains: s.drains,
 		Rehosting: s.rehosting, Selections: s.selections, Anonymous: s.anonymous, Email: s.email, Named: s.named,
 		Place: s.place, Transfer: s.transfer, Connected: s.connected, Lifetime: s.lifetime,
+		Answering: s.answering, Parting: s.parting, Condemned: s.condemned, Sentence: s.sentence, Turned: s.turned,
 		Logs: savedLogs{s.logs.root, s.logs.group, s.logs.gid, s.logs.connected},
 		Data: savedData{Seq: s.data.seq, Listener: s.data.listener, Port: s.data.port, Target: s.data.target, Dialing: s.data.dialing},
 	}

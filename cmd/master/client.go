@@ -138,7 +138,7 @@ func (m *master) welcome(l *listener, fd int, peer netip.AddrPort) {
 	}
 	m.adopt(c)
 	if by.IsValid() {
-		m.askStores(by)
+		m.askAddress(by)
 	}
 	if m.heldBack(c) {
 		return

@@ -88,6 +88,7 @@ func (m *master) loginReport(a *authd, q *ipc.LoginReport) {
 		return
 	}
 	s.login = &login{report: q, set: set, root: root}
+	m.askNames(s.c.origin(), q.User, q.Named)
 	m.trace(traceLogin, 5, "starting files", s.c, logging.Claimed(q.User), slog.String("root", root))
 	m.prepareHome(s)
 }

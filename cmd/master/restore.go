@@ -98,6 +98,7 @@ func (m *master) restoreSession(x *savedSession, c *client, authds map[int]*auth
 	s.authEnd, s.drains = x.AuthEnd, x.Drains || !talk
 	s.rehosting, s.selections, s.anonymous, s.email, s.named = x.Rehosting, x.Selections, x.Anonymous, x.Email, x.Named
 	s.connected, s.lifetime = x.Connected, x.Lifetime
+	s.answering, s.parting, s.condemned, s.sentence, s.turned = x.Answering, x.Parting, x.Condemned, x.Sentence, x.Turned
 	s.logs.root, s.logs.group, s.logs.gid, s.logs.connected = x.Logs.Root, x.Logs.Group, x.Logs.GID, x.Logs.Connected
 	if a := access.Anonymous(c.base, s.anonymous); a != nil {
 		c.set = &a.Settings

@@ -107,6 +107,11 @@ type savedSession struct {
 	Transfer     string
 	Connected    int64
 	Lifetime     uint32
+	Answering    bool // a failed login's answer has not left
+	Parting      bool
+	Condemned    bool
+	Sentence     string
+	Turned       bool
 	Logs         savedLogs
 }
 
