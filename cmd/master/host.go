@@ -115,7 +115,7 @@ func (m *master) refuseSeat(c *client, to seat, peer netip.AddrPort, arrives boo
 			m.refusals.note(m, why, "", peer)
 			return why, ""
 		}
-		m.askStores(addr)
+		m.askAddress(addr)
 	}
 	comes := arrives || c.origin().IsValid() && to.host != c.host
 	if l := to.set.Max.ConnectionsPerHost; comes && l.Count > 0 && m.census.byHost[hostKey{to.host, addr}] >= l.Count {
