@@ -41,8 +41,15 @@ func warmRow(t *Table, n int, work, start time.Duration) *Row {
 
 func TestTheGrid(t *testing.T) {
 	for _, c := range []struct{ d, want time.Duration }{
-		{0, 5 * ms}, {1, 5 * ms}, {5 * ms, 5 * ms}, {5*ms + 1, 10 * ms}, {80 * ms, 80 * ms},
-		{80*ms + 1, 90 * ms}, {160 * ms, 160 * ms}, {161 * ms, 180 * ms}, {time.Second, 1040 * ms},
+		{0, 5 * ms},
+		{1, 5 * ms},
+		{5 * ms, 5 * ms},
+		{5*ms + 1, 10 * ms},
+		{80 * ms, 80 * ms},
+		{80*ms + 1, 90 * ms},
+		{160 * ms, 160 * ms},
+		{161 * ms, 180 * ms},
+		{time.Second, 1040 * ms},
 	} {
 		if got := GridUp(c.d); got != c.want {
 			t.Errorf("GridUp(%v) = %v, want %v", c.d, got, c.want)

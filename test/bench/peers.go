@@ -121,7 +121,8 @@ func (b *bench) write(name, format string, args ...any) string {
 	return p
 }
 
-// ours returns a sallyport with the given auth block and extra configuration.
+// ours returns a sallyport with the given auth block and extra configuration,
+// without delays of logins, which the peers do not have here either.
 func (b *bench) ours(name, auth, extra string) *server {
 	n := port()
 	dir := filepath.Join(b.dir, name)
@@ -137,6 +138,9 @@ listener "ftp" {
 %s
 root "~" {}
 allow_overwrite = true
+delay {
+  engine = false
+}
 %s
 `, n, dir, dir, n, auth, extra)
 	return &server{name: name, tls: name == "sallyport-tls", addr: fmt.Sprintf("127.0.0.1:%d", n), start: func() *exec.Cmd {
