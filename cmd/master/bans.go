@@ -152,6 +152,7 @@ func (m *master) configureBans(p *policy.Policy) {
 		return
 	}
 	b.engine.Configure(p.Ban)
+	b.stores.forget(p.Ban.Share)
 	if most := max(int(p.Ban.Most), 1); p.Ban.Engine && most != b.most {
 		m.resizeBans(p.Global.Instance, most)
 	}

@@ -26,6 +26,15 @@ const (
 	maxAsked = 65_536
 )
 
+// forget drops what is known of stores that a configuration does not have.
+func (s *banStores) forget(share []policy.BanShare) {
+	for name, x := range s.up {
+		if !slices.ContainsFunc(share, func(p policy.BanShare) bool { return p.Address == x.Address }) {
+			delete(s.up, name)
+		}
+	}
+}
+
 func (m *master) shares() []policy.BanShare { return m.gen.policy.Ban.Share }
 
 // sharedKey is the key of a ban in the stores. They know of no virtual hosts.
