@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// banned measures connections from an address that is banned. The ban is one of a
+// rule that everybody has: what counts is a command that nobody knows. It is set
+// off from 127.0.0.1, which is where the hammering comes from.
+func banned(b *bench, s *server) (result, error) {
+	var r *server
+	var err error
+	switch {
+	case s.ours():
+		r, err = b.variant(s, "ban {\n  on_event \"UnhandledCommand\" {\n    rate = \"1/1h\"\n    ban  = \"1h\"\n  }\n}\n")
+	case s.name == "proftpd":
+		r = b.banning()
+		err = r.up()
+	default:
+		return nil, fmt.Errorf("has no bans")
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer r.stop()
+	n, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		return nil, err
+	}
+	_ = n.SetDeadline(time.Now().Add(10 * time.Second))
+	_, _ = n.Write([]byte("FOO\r\n"))
+	_, _ = io.Copy(io.Discard, n)
+	n.Close()
+	var greeted atomic.Int64
+	got, err := hammer(r, 8, 2*time.Second, func() error {
+		n, err := net.Dial("tcp", r.addr)
+		if err != nil {
+			return err
+		}
+		defer n.Close()
+		b, _ := io.ReadAll(n)
+		if strings.HasPrefix(string(b), "220") {
+			greeted.Add(1)
+		}
+		return nil
+	})
+	if err == nil && greeted.Load() > 0 {
+		err = fmt.Errorf("%d clients were greeted", greeted.Load())
+	}
+	return got, err
+}
+
+// banning is ProFTPD with mod_ban.
+func (b *bench) banning() *server {
+	p := port()
+	conf := b.write("proftpd-ban.conf", `ModulePath %s
+LoadModule mod_ban.c
+ServerType standalone
+ServerName bench
+Port %d
+DefaultAddress 127.0.0.1
+SocketBindTight on
+UseIPv6 off
+UseReverseDNS off
+User nobody
+Group nogroup
+MaxInstances none
+AuthUserFile %s/users
+AuthOrder mod_auth_file.c
+WtmpLog off
+TransferLog none
+SystemLog %s/proftpd-ban.log
+PidFile %s/proftpd-ban.pid
+ScoreboardFile %s/proftpd-ban.board
+DelayEngine off
+BanEngine on
+BanTable %s/proftpd.ban
+BanOnEvent UnhandledCommand 1/01:00:00 01:00:00
+`, filepath.Join(b.peers.Root, "usr/lib/proftpd"), p, b.dir, b.dir, b.dir, b.dir, b.dir)
+	return &server{name: "proftpd-ban", addr: fmt.Sprintf("127.0.0.1:%d", p), start: func() *exec.Cmd {
+		return b.peers.Command("usr/sbin/proftpd", "-n", "-q", "-c", conf)
+	}}
+}
