@@ -21,6 +21,7 @@ type Conn struct {
 	oob     []byte        // nil where it may not
 	broken  error         // why nothing more is received
 	timeout time.Duration // of blocking calls, 0: none
+	hasty   bool          // a receive blocks briefly, see recvBriefly
 	rate    bucket
 }
 
@@ -87,7 +88,7 @@ func (c *Conn) SetTimeout(d time.Duration) error {
 	}
 	tv := unix.NsecToTimeval(d.Nanoseconds())
 	err := errors.Join(
-		unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv),
+		c.setReceiveTimeout(d),
 		unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv))
 	if err != nil {
 		return fmt.Errorf("ipc %s: set timeout: %w", c.d.Name, err)

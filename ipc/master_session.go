@@ -26,7 +26,7 @@ type Assign struct {
 }
 
 // Data brings the data connection that the last Passive or Connect call asked
-// for, or says why there is none. Descriptor: the connected socket.
+// for, or says why there is none. Descriptor: the connected socket, non-blocking.
 type Data struct {
 	Seq   uint32 // of the call it belongs to; another one is stale
 	Errno uint32 // 0: the socket came along

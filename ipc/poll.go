@@ -37,12 +37,3 @@ func Poll(p []unix.PollFd, timeout *unix.Timespec) error {
 	_, err := unix.Ppoll(p, timeout, nil)
 	return err
 }
-
-// settle waits briefly for a channel to have something, as Poll does.
-func settle(fd int) {
-	if alone {
-		p := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		short := unix.NsecToTimespec(int64(brief))
-		_, _, _ = unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p[0])), 1, uintptr(unsafe.Pointer(&short)), 0, 0, 0)
-	}
-}

@@ -13,6 +13,19 @@ import (
 // (end the peer), or that of the system call.
 func (c *Conn) Recv() (Message, error) { return c.recv(0) }
 
+// RecvSoon is Recv that returns ErrAgain after two milliseconds, in a program of
+// one goroutine; in others it is TryRecv. The caller waits for more than this
+// channel then.
+func (c *Conn) RecvSoon() (Message, error) {
+	if !alone {
+		return c.TryRecv()
+	}
+	return c.recv(recvSoon)
+}
+
+// recvSoon is a flag of recv's own, none of recvmsg's.
+const recvSoon = -1
+
 // TryRecv is Recv that returns ErrAgain where Recv would block.
 func (c *Conn) TryRecv() (Message, error) { return c.recv(unix.MSG_DONTWAIT) }
 
@@ -30,7 +43,7 @@ func (c *Conn) recv(flags int) (Message, error) {
 		buffers.Put(buf)
 	}()
 	switch {
-	case err == unix.EAGAIN && flags&unix.MSG_DONTWAIT != 0:
+	case (err == unix.EAGAIN || err == unix.EINTR) && flags == recvSoon, err == unix.EAGAIN && flags&unix.MSG_DONTWAIT != 0:
 		return Message{}, ErrAgain
 	case err == unix.EAGAIN || err == unix.EINTR:
 		return Message{}, ErrTimeout
@@ -54,8 +67,11 @@ func (c *Conn) recvmsg(flags int, b []byte) (n, oobn, got int, err error) {
 	if c.timeout > 0 {
 		start = time.Now()
 	}
-	if flags&unix.MSG_DONTWAIT == 0 {
-		settle(c.fd)
+	if flags == recvSoon {
+		return c.recvBriefly(b)
+	}
+	if alone && flags&unix.MSG_DONTWAIT == 0 {
+		return c.recvLong(b, start)
 	}
 	for {
 		n, oobn, got, _, err = unix.Recvmsg(c.fd, b, c.oob, flags|unix.MSG_CMSG_CLOEXEC)

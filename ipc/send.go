@@ -53,8 +53,17 @@ func (c *Conn) sendRaw(flags int, b []byte, fds []int) error {
 	if c.timeout > 0 {
 		start = time.Now()
 	}
+	first := alone // nearly always there is room
 	for {
-		_, err := unix.SendmsgN(c.fd, b, oob, nil, flags|unix.MSG_NOSIGNAL)
+		var err error
+		if first {
+			first = false
+			if err = rawSend(c.fd, b, oob, flags|unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT); err == unix.EAGAIN && flags&unix.MSG_DONTWAIT == 0 {
+				continue
+			}
+		} else {
+			_, err = unix.SendmsgN(c.fd, b, oob, nil, flags|unix.MSG_NOSIGNAL)
+		}
 		switch {
 		case err == nil:
 			return nil

@@ -79,12 +79,14 @@ func (s *Server) Close() {
 // readable or ends (nil; -1 for none), or until the session breaks the dialogue.
 func (s *Server) Serve(c *ipc.Conn, other int) error {
 	for {
-		// The session is never ahead of its answer but in listings: looking
-		// for a request before waiting for one would be a call for nothing.
-		if gone := wait(c.FD(), other); gone {
-			return nil
+		// The next request comes soon or not for long.
+		m, err := c.RecvSoon()
+		if err == ipc.ErrAgain {
+			if gone := wait(c.FD(), other); gone {
+				return nil
+			}
+			m, err = c.TryRecv()
 		}
-		m, err := c.TryRecv()
 		if err == ipc.ErrAgain {
 			continue
 		}
