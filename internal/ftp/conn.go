@@ -4,6 +4,8 @@ import (
 	"io"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/ipc"
 )
 
 // conn is one end of a TCP connection as the protocol uses it, never blocking:
@@ -20,19 +22,15 @@ type conn interface {
 	close(reset bool)
 }
 
-// sock is a plain connection.
+// sock is a plain connection. It comes non-blocking from master, which is what
+// sendfile needs to know.
 type sock int
-
-// newSock makes a socket ready for use: non-blocking.
-func newSock(fd int) (sock, error) {
-	return sock(fd), unix.IoctlSetPointerInt(fd, fionbio, 1)
-}
 
 func (c sock) fd() int { return int(c) }
 
 func (c sock) Read(b []byte) (int, error) {
 	for {
-		n, err := unix.Read(int(c), b)
+		n, err := ipc.Receive(int(c), b, unix.MSG_DONTWAIT)
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -47,12 +45,33 @@ func (c sock) Read(b []byte) (int, error) {
 
 func (c sock) Write(b []byte) (int, error) {
 	for {
-		n, err := unix.SendmsgN(int(c), b, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		n, err := ipc.Transmit(int(c), b, 0)
 		if err == unix.EINTR {
 			continue
 		}
 		return max(n, 0), err
 	}
+}
+
+// hasten makes soon possible; all other calls say themselves that they do not
+// wait.
+func (c sock) hasten() bool {
+	ok, err := ipc.Hasten(int(c))
+	return ok && err == nil && unix.IoctlSetPointerInt(int(c), fionbio, 0) == nil
+}
+
+// soon is Read that waits for two milliseconds.
+func (c sock) soon(b []byte) (int, error) {
+	n, err := ipc.Receive(int(c), b, 0)
+	switch {
+	case err == unix.EINTR:
+		return 0, unix.EAGAIN
+	case err != nil:
+		return 0, err
+	case n == 0 && len(b) > 0:
+		return 0, io.EOF
+	}
+	return n, nil
 }
 
 func (c sock) shut() { _ = unix.Shutdown(int(c), unix.SHUT_WR) }
@@ -71,7 +90,7 @@ func (c sock) close(reset bool) {
 func (c sock) drain() {
 	var b [512]byte
 	for range 16 {
-		if n, err := unix.Read(int(c), b[:]); n <= 0 && err != unix.EINTR {
+		if n, err := ipc.Receive(int(c), b[:], unix.MSG_DONTWAIT); n <= 0 && err != unix.EINTR {
 			return
 		}
 	}

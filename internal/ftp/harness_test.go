@@ -198,7 +198,7 @@ func detach(c net.Conn) int {
 	defer f.Close()
 	c.Close()
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
+	if err != nil || unix.SetNonblock(fd, true) != nil { // as master's are; Fd has made it block
 		return -1
 	}
 	return fd

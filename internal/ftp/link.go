@@ -250,10 +250,7 @@ func (s *Session) connect() (sock, bool) {
 	waiting := !s.data.came
 	s.dropLink()
 	if err == nil {
-		var c sock
-		if c, err = newSock(fd); err == nil {
-			return c, true
-		}
+		return sock(fd), true
 	}
 	s.xfer.open = false
 	if fd >= 0 {
@@ -277,6 +274,9 @@ func (s *Session) connect() (sock, bool) {
 // arrival sleeps until master has delivered, the time is up or the client
 // aborts.
 func (s *Session) arrival() error {
+	if !s.data.came {
+		s.notices() // a client that has connected before its command need not be waited for
+	}
 	for !s.data.came {
 		if err := s.step(-1, 0, true); err != nil {
 			return err

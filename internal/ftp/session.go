@@ -38,17 +38,20 @@ type Session struct {
 	files  *vfs.Client
 	page   *shm.Page
 
-	ctl   conn
-	tls   tlsSide
-	in    *reader
-	out   []byte
-	poll  [3]unix.PollFd
-	ts    unix.Timespec
-	eof   bool   // the client's sending side is closed
-	why   string // not empty: the session is over
-	calls pace
-	odd   pace
-	longs int // over-long lines in a row
+	ctl      conn
+	tls      tlsSide
+	in       *reader
+	out      []byte
+	poll     [3]unix.PollFd
+	ts       unix.Timespec
+	turns    int       // of waiting for commands
+	listened time.Time // when master was last listened to
+	hasty    bool      // soon may wait within a read
+	eof      bool      // the client's sending side is closed
+	why      string    // not empty: the session is over
+	calls    pace
+	odd      pace
+	longs    int // over-long lines in a row
 
 	strays int // unknown verbs before the login
 
@@ -134,10 +137,6 @@ func newSession(c Config) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("assign: local address %q: %w", c.Assign.Local, err)
 	}
-	ctl, err := newSock(c.Control)
-	if err != nil {
-		return nil, fmt.Errorf("control connection: %w", err)
-	}
 	for _, o := range [...]struct{ level, name int }{
 		{unix.IPPROTO_TCP, unix.TCP_NODELAY}, // a 226 does not wait for the 150's acknowledgement
 		{unix.SOL_SOCKET, unix.SO_OOBINLINE}, // the telnet Synch comes with urgent data
@@ -149,7 +148,7 @@ func newSession(c Config) (*Session, error) {
 	s := &Session{
 		table: newTable(), view: c.View, peer: peer, local: local,
 		lane: c.Lane, notice: c.Notice, auth: c.Auth, page: c.Page,
-		ctl: ctl, facts: ipc.AllFacts, ascii: c.View.TransferMode != "binary",
+		ctl: sock(c.Control), facts: ipc.AllFacts, ascii: c.View.TransferMode != "binary",
 		host: c.Assign.Host, implicit: c.Assign.TLS,
 	}
 	s.data.fd = -1
@@ -177,6 +176,9 @@ func (s *Session) turn() {
 		return
 	}
 	s.page.SetIdle()
+	if s.soon() {
+		return
+	}
 	w := s.await(unix.POLLIN, -1, 0, forever)
 	if w&(wakeControl|wakeHangup) != 0 && !s.over() {
 		s.readControl()
@@ -189,19 +191,24 @@ func (s *Session) readControl() {
 		s.leave("read EOF from client")
 		return
 	}
-	n, err := s.ctl.Read(s.in.space())
+	s.takeControl(s.ctl.Read)
+}
+
+// takeControl takes what read gives; false: nothing yet.
+func (s *Session) takeControl(read func([]byte) (int, error)) bool {
+	n, err := read(s.in.space())
 	switch {
 	case err == unix.EAGAIN:
-		return
+		return false
 	case err == io.EOF && s.xfer.open: // the transfer in hand may end
 		s.eof = true
-		return
+		return true
 	case err == io.EOF:
 		s.leave("read EOF from client")
-		return
+		return true
 	case err != nil:
 		s.leave("read from client: " + err.Error())
-		return
+		return true
 	}
 	s.in.fed(n)
 	s.out = append(s.out, s.in.answers...)
@@ -213,6 +220,7 @@ func (s *Session) readControl() {
 		s.event(ipc.EventInvalidCommand, "endless line")
 		s.leave("endless command line")
 	}
+	return true
 }
 
 // over tells whether the session has ended.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/ipc"
 )
 
 // wire is the transport below crypto/tls: a socket that never blocks, made to
@@ -112,12 +114,12 @@ func (w *wire) Write(b []byte) (int, error) {
 
 // send is sock.Write that tells the kernel where more is to come at once.
 func (w *wire) send(b []byte) (int, error) {
-	flags := unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
+	flags := 0
 	if w.more > 1 {
-		flags |= unix.MSG_MORE
+		flags = unix.MSG_MORE
 	}
 	for {
-		n, err := unix.SendmsgN(int(w.c), b, nil, nil, flags)
+		n, err := ipc.Transmit(int(w.c), b, flags)
 		switch err {
 		case unix.EINTR:
 			continue

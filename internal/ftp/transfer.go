@@ -252,7 +252,7 @@ func (s *Session) moved(n int64) {
 // that data went to the client.
 func (s *Session) finish(c conn, err error, out bool) {
 	if err == nil && out {
-		if err = s.lastByte(c); err == nil {
+		if err = s.lastByte(c); err == nil && s.view.TimeoutLinger != 0 {
 			c.shut()
 			s.linger(c)
 		}
@@ -299,9 +299,6 @@ func (e *replyError) Error() string { return e.text }
 // configuration has a time for that. Whatever happens meanwhile, the bytes are
 // sent and the transfer is a success.
 func (s *Session) linger(c conn) {
-	if s.view.TimeoutLinger == 0 {
-		return
-	}
 	end := time.Now().Add(time.Duration(s.view.TimeoutLinger) * time.Second)
 	for b := s.buffer(); ; {
 		_, err := c.Read(b)
