@@ -319,7 +319,7 @@ func (m *master) dropData(s *session) {
 	if s.data.listener >= 0 {
 		delete(m.busy, portKey{s.c.bound.Addr(), s.data.port})
 	}
-	m.loop.closeFD(&s.data.listener)
+	m.loop.dropFD(&s.data.listener)
 	m.loop.closeFD(&s.data.dialing)
 	s.data.target = netip.AddrPort{}
 }

@@ -273,9 +273,11 @@ func (m *master) outOfTurn(s *session, kind ipc.Kind, what string) {
 }
 
 // dataMade lets authd sign once more for a session that is about to get a data
-// connection. It is in authd's socket before the session can ask.
+// connection. It is in authd's socket before the session can ask. One that says of
+// itself that it is plain needs none, unless CCC may have made it so.
 func (m *master) dataMade(s *session) {
-	if s.c.cert != "" && s.auth != nil {
+	ccc := s.c.set.Session.TLS.CCC || s.c.base.Session.TLS.CCC
+	if s.c.cert != "" && s.auth != nil && (ccc || s.protected()) {
 		m.sendAuthd(s.auth, &ipc.DataMade{Session: s.c.id})
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"sallyport/internal/policy"
 	"sallyport/ipc"
+	"sallyport/shm"
 )
 
 // street is a policy with hosts by name and by address.
@@ -322,6 +323,19 @@ func TestSignaturesAreGrantedForRealDataConnections(t *testing.T) {
 	if l.Address != "127.0.0.1" {
 		t.Errorf("227 shows %q", l.Address)
 	}
+	page, err := shm.OpenPage(x.s.page.fd)
+	must(t, err)
+	defer page.Close()
+	to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), l.Port)
+	plain, err := dial(to.Addr(), to)
+	must(t, err)
+	defer unix.Close(plain)
+	m.turn("the connection of a plain session", func() bool { return x.s.data.listener < 0 })
+	if _, err := authd.TryRecv(); err != ipc.ErrAgain {
+		t.Fatalf("granted to a session that says it is plain: %v", err)
+	}
+	page.SetTLS(true)
+	l = x.ask(&ipc.Passive{}).(*ipc.Listening)
 	if _, err := authd.TryRecv(); err != ipc.ErrAgain {
 		t.Fatalf("granted without a connection: %v", err)
 	}

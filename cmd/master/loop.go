@@ -35,14 +35,14 @@ type slot struct {
 }
 
 // monotonic reads CLOCK_MONOTONIC, which is the same for the image before and
-// after an upgrade.
-func monotonic() int64 {
+// after an upgrade: by a system call once, and as Go's own clock from then on.
+func monotonic() int64 { return startMono + int64(time.Since(start)) }
+
+var start, startMono = func() (time.Time, int64) {
 	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		return 0
-	}
-	return ts.Nano()
-}
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // never fails
+	return time.Now(), ts.Nano()
+}()
 
 func newLoop(clock func() int64) (*loop, error) {
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -98,6 +98,16 @@ func (l *loop) del(fd int) {
 func (l *loop) closeFD(fd *int) {
 	if *fd >= 0 {
 		l.del(*fd)
+		unix.Close(*fd)
+		*fd = -1
+	}
+}
+
+// dropFD forgets *fd and closes it, which is all that is needed where nobody else
+// has the descriptor; *fd is -1 afterwards.
+func (l *loop) dropFD(fd *int) {
+	if *fd >= 0 {
+		l.slots[*fd] = slot{}
 		unix.Close(*fd)
 		*fd = -1
 	}

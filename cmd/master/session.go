@@ -19,13 +19,14 @@ import (
 // process that its client talks to, never a second client's.
 type session struct {
 	*child
-	lane    *ipc.Conn // it asks, master answers
-	laneQ   *ipc.Queue
-	notice  *ipc.Conn // master tells
-	noticeQ *ipc.Queue
-	page    *page
-	slot    shm.Slot
-	c       *client // nil in the pool
+	lane      *ipc.Conn // it asks, master answers
+	laneQ     *ipc.Queue
+	laneWaits bool      // and epoll says when there is room
+	notice    *ipc.Conn // master tells
+	noticeQ   *ipc.Queue
+	page      *page
+	slot      shm.Slot
+	c         *client // nil in the pool
 
 	auth    *authd // the authd that knows it; nil: none, or it died
 	open    bool   // logged in: the channels are in state open
@@ -161,6 +162,11 @@ func (m *master) laneReady(s *session, ev uint32) {
 			return
 		}
 		m.laneMessage(s, msg.Body)
+		switch msg.Body.(type) {
+		case *ipc.Report, *ipc.Record, *ipc.EndTransfer, *ipc.Bye:
+		default: // it waits for the answer; what it sends next wakes the loop again
+			return
+		}
 	}
 }
 
@@ -210,7 +216,13 @@ func (m *master) answer(s *session, body any, fds ...int) {
 	m.laneEvents(s)
 }
 
-func (m *master) laneEvents(s *session) { m.loop.mod(s.lane.FD(), wants(s.laneQ, unix.EPOLLIN)) }
+func (m *master) laneEvents(s *session) {
+	if s.laneQ.Waiting() == s.laneWaits {
+		return
+	}
+	s.laneWaits = !s.laneWaits
+	m.loop.mod(s.lane.FD(), wants(s.laneQ, unix.EPOLLIN))
+}
 
 // tell sends a notice.
 func (m *master) tell(s *session, body any, fds ...int) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,11 +26,11 @@ func sockaddr(ap netip.AddrPort) (unix.Sockaddr, int) {
 
 // addrPort converts a system call's address. A v4-mapped address comes out as
 // IPv4, so that every comparison sees one form.
-func addrPort(sa unix.Sockaddr) (netip.AddrPort, bool) {
+func addrPort(sa syscall.Sockaddr) (netip.AddrPort, bool) {
 	switch s := sa.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(s.Addr), uint16(s.Port)), true
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		a := netip.AddrFrom16(s.Addr).Unmap()
 		if s.ZoneId != 0 && a.IsLinkLocalUnicast() {
 			a = a.WithZone(strconv.FormatUint(uint64(s.ZoneId), 10))
@@ -41,7 +42,7 @@ func addrPort(sa unix.Sockaddr) (netip.AddrPort, bool) {
 
 // localAddr returns the address a socket is bound to.
 func localAddr(fd int) (netip.AddrPort, error) {
-	sa, err := unix.Getsockname(fd)
+	sa, err := syscall.Getsockname(fd)
 	if err != nil {
 		return netip.AddrPort{}, fmt.Errorf("getsockname: %w", err)
 	}
@@ -93,7 +94,7 @@ func bindListen(fd, family int, ap netip.AddrPort, sa unix.Sockaddr, backlog int
 // the bare errno; EAGAIN means that none waits.
 func accept(fd int) (int, netip.AddrPort, error) {
 	for {
-		c, sa, err := unix.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		c, sa, err := syscall.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC) // unix.Accept4 asks for the protocol, too
 		if err == unix.EINTR || err == unix.ECONNABORTED {
 			continue
 		}
