@@ -105,7 +105,7 @@ func (m *master) makeCertificate(c missingCertificate, done func(fingerprint str
 			return
 		}
 		conn := ipc.New(ours, ipc.MasterCertificate, ipc.Master)
-		finished := false
+		finished, writing := false, false
 		finish := func(fingerprint string, err error) {
 			if finished {
 				return
@@ -117,15 +117,29 @@ func (m *master) makeCertificate(c missingCertificate, done func(fingerprint str
 			done(fingerprint, err)
 		}
 		err = m.supervise(p, func(ws unix.WaitStatus) {
-			finish("", fmt.Errorf("the process that makes it ended: %s", exitText(ws)))
+			if !writing {
+				finish("", fmt.Errorf("the process that makes it ended: %s", exitText(ws)))
+			}
 			m.drained()
 		})
 		if err == nil {
 			m.killIn(p, certificateTime)
 			err = m.loop.add(ours, unix.EPOLLIN, func(uint32) {
-				if made, err := takeCertificate(conn, c.path); made != "" || err != nil {
-					finish(made, err)
+				made, err := takeCertificate(conn)
+				if made == nil && err == nil {
+					return
 				}
+				if err != nil {
+					finish("", err)
+					return
+				}
+				writing = true
+				m.loop.del(ours)
+				go func() { // off the loop: the disk is waited for
+					err := writeKeyFile(c.path, made.PEM)
+					clear(made.PEM)
+					m.loop.post(func() { finish(made.Fingerprint, err) })
+				}()
 			})
 		}
 		if err == nil {
@@ -137,24 +151,26 @@ func (m *master) makeCertificate(c missingCertificate, done func(fingerprint str
 	})
 }
 
-// takeCertificate reads the answer, if it is there, and writes the file.
-func takeCertificate(conn *ipc.Conn, path string) (fingerprint string, err error) {
+// takeCertificate reads the answer, nil where it is not there yet.
+func takeCertificate(conn *ipc.Conn) (*ipc.CertificateMade, error) {
 	msg, err := conn.TryRecv()
 	if err == ipc.ErrAgain {
-		return "", nil
+		return nil, nil
 	}
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	made := msg.Body.(*ipc.CertificateMade)
-	defer clear(made.PEM)
 	switch {
 	case made.Error != "":
-		return "", errors.New(made.Error)
+		err = errors.New(made.Error)
 	case len(made.PEM) == 0 || made.Fingerprint == "":
-		return "", errors.New("the process that makes it sent none")
+		err = errors.New("the process that makes it sent none")
+	default:
+		return made, nil
 	}
-	return made.Fingerprint, writeKeyFile(path, made.PEM)
+	clear(made.PEM)
+	return nil, err
 }
 
 // writeKeyFile puts a new file with a key in place, in one step: 0600 in a
