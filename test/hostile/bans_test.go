@@ -1,6 +1,7 @@
 package hostile
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -57,6 +58,30 @@ func TestAHijackedSessionCanBanNobodyElse(t *testing.T) {
 	}
 	l := list()
 	if l.Total != 1 || l.Bans[0].Kind != control.BanHost || l.Bans[0].Name != "127.0.0.1" {
+		t.Errorf("%+v", l.Bans)
+	}
+}
+
+// TestAbuseOfTheSignerBans: authd has seen it, so the client's address is banned.
+func TestAbuseOfTheSignerBans(t *testing.T) {
+	needRoot(t)
+	r := newRealm(t, "", "ban {\n  on_event \"SignerAbuse\" {\n    rate = \"1/1m\"\n    ban  = \"1h\"\n  }\n}\n")
+	p := r.client(t)
+	verify := append(append(bytes.Repeat([]byte{0x20}, 64), "TLS 1.3, server CertificateVerify\x00"...), make([]byte, 32)...)
+	good := signLine(t, verify, 0x0403)
+	for _, line := range []string{authLine(t, &ipc.TLSAsk{}), "WAIT auth", good, "WAIT auth", good} {
+		if _, ended := p.do(line); ended {
+			t.Fatalf("%.40s: ended", line)
+		}
+	}
+	_, _ = p.do("WAIT auth")
+	if !p.gone() {
+		t.Error("the session lives on")
+	}
+	c := control.Client{Socket: r.d.Socket}
+	l, err := c.BanInfo(t.Context(), control.BanInfoRequest{})
+	must(t, err)
+	if l.Total != 1 || l.Bans[0].Event != "SignerAbuse" || l.Bans[0].Name != "127.0.0.1" {
 		t.Errorf("%+v", l.Bans)
 	}
 }
