@@ -68,11 +68,15 @@ func pass(s *Session, _ string) {
 }
 
 // certified logs in whom the client's certificate names, without a password:
-// 232 instead of 331 (RFC 2228 §5).
+// 232 instead of 331 (RFC 2228 §5). Where that is refused the certificate opens
+// nothing more, and the name may be tried with a password.
 func (s *Session) certified(name string) {
 	s.named = ""
 	s.flush()
 	s.attempt(232, &ipc.AuthRequest{User: name, Method: ipc.MethodCertificate})
+	if s.user == "" {
+		s.tls.user = ""
+	}
 }
 
 // attempt gets a verdict and answers; welcome is the code of a success.

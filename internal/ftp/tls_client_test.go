@@ -19,6 +19,27 @@ func certified(id uint16, p pairOf) *tls.Config {
 	return conf
 }
 
+// TestARefusedCertificateLeavesThePassword: an account that the certificate names
+// and that may not log in by it may still be asked for its password.
+func TestARefusedCertificateLeavesThePassword(t *testing.T) {
+	t.Parallel()
+	own := selfSigned("ann", newECDSA(elliptic.P256()))
+	o, v := withTLS()
+	o.View.TLS.Client = "request"
+	o.Verdict = func(q *ipc.AuthRequest) (ipc.AuthReply, bool) {
+		if q.Method == ipc.MethodPassword && string(q.Secret) == "secret" {
+			return ipc.AuthReply{Verdict: ipc.VerdictOK, User: q.User}, true
+		}
+		return ipc.AuthReply{}, true
+	}
+	v.judge = func([]byte) ipc.ClientVerdict { return ipc.ClientVerdict{OK: true, User: "ann"} }
+	w := begin(t, o)
+	must(t, w.shake(certified(tls.VersionTLS13, own)))
+	w.want("530", "USER ann")
+	w.want("331", "USER ann")
+	w.want("230", "PASS secret")
+}
+
 // TestClientCertificates: authd judges, and may name the account.
 func TestClientCertificates(t *testing.T) {
 	t.Parallel()

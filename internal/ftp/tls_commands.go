@@ -58,7 +58,7 @@ func auth(s *Session, arg string) {
 	}
 	s.event(ipc.EventTLSHandshake, "AUTH")
 	if s.startTLS() && ssl {
-		s.tls.private = true
+		s.tls.private = !dataForbidden(&s.view.TLS)
 	}
 }
 
@@ -200,7 +200,7 @@ func (s *Session) impliedTLS() {
 	}
 	s.event(ipc.EventTLSHandshake, "implicit TLS")
 	if s.startTLS() {
-		s.tls.private = true
+		s.tls.private = !dataForbidden(&s.view.TLS)
 	}
 }
 
