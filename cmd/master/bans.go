@@ -29,6 +29,7 @@ type bans struct {
 	pacing  map[string]int64 // loop time before which a kind of line is not repeated
 	rebuilt int64            // loop time of the last rebuilding of the table
 	stores  banStores
+	listing banListing
 	now     func() int64 // Unix nanoseconds
 }
 

@@ -182,7 +182,7 @@ func (m *master) sendAway(c *client, text string) {
 		m.drop(c)
 	case s.exited:
 	case s.answering:
-		s.condemned, s.sentence = true, text
+		m.condemn(s, text)
 	case text == "":
 		m.end(s, 0, "", "banned")
 	default:
@@ -230,13 +230,23 @@ func (m *master) failedEvents(s *session, q *ipc.LoginFailed) {
 		to := s.c.seat()
 		text, banned := m.event(name, ban.ByMaster, &to, s.c.origin(), q.User, s.c)
 		if banned && !q.Last {
-			s.condemned, s.sentence = true, text
+			m.condemn(s, text)
 		}
 	}
 	s.parting = q.Last
 	if s.condemned && !s.answering {
 		m.answered(s)
 	}
+}
+
+// answerPatience is how long the answer to a failed login of a condemned session
+// may take. A session can have that answer never come: then it is killed.
+const answerPatience = 2 * time.Minute
+
+// condemn has a session ended behind the answer that it waits for.
+func (m *master) condemn(s *session, text string) {
+	s.condemned, s.sentence = true, text
+	m.killIn(s.child, answerPatience)
 }
 
 // loginAnswered is authd's word that the answer to a failed login has left.

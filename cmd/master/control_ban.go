@@ -223,8 +223,9 @@ func (m *master) lift(kind ban.Kind, name, server string) (out []*ban.Ban) {
 // BanInfo implements control.Backend.
 func (b backend) BanInfo(ctx context.Context, r control.BanInfoRequest) (control.BanInfoResult, error) {
 	type listing struct {
-		all []*ban.Ban
-		res control.BanInfoResult
+		sorted []*ban.Ban
+		fresh  bool // and not sorted yet
+		res    control.BanInfoResult
 	}
 	l, err := ask(ctx, b.m, func(done func(listing, error)) {
 		m := b.m
@@ -233,8 +234,11 @@ func (b backend) BanInfo(ctx context.Context, r control.BanInfoRequest) (control
 			return
 		}
 		e, now := m.bans.engine, m.bans.now()
-		l := listing{all: e.All()}
-		l.res.Total, l.res.Most, l.res.Observe = len(l.all), m.bans.most, m.gen.policy.Ban.Observe
+		l := listing{sorted: m.bans.listing.sorted}
+		if r.After == nil || l.sorted == nil {
+			l.sorted, l.fresh = e.All(), true
+		}
+		l.res.Total, l.res.Most, l.res.Observe = e.Len(), m.bans.most, m.gen.policy.Ban.Observe
 		if r.Events && r.After == nil {
 			for _, c := range e.Counters(now, banCounters) {
 				l.res.Counters = append(l.res.Counters, control.BanCounter{
@@ -260,12 +264,42 @@ func (b backend) BanInfo(ctx context.Context, r control.BanInfoRequest) (control
 		}
 		after = &k
 	}
-	page, more := ban.Page(l.all, after, banPage)
-	l.res.More = more
-	for _, x := range page {
+	if l.fresh {
+		slices.SortFunc(l.sorted, func(x, y *ban.Ban) int { return ban.Compare(x.Key, y.Key) })
+	}
+	if len(l.sorted) > banPage && l.fresh {
+		b.m.loop.post(func() { b.m.keepListing(l.sorted) })
+	}
+	at := 0
+	if after != nil {
+		var there bool
+		if at, there = slices.BinarySearchFunc(l.sorted, *after, func(x *ban.Ban, k ban.Key) int { return ban.Compare(x.Key, k) }); there {
+			at++
+		}
+	}
+	end := min(at+banPage, len(l.sorted))
+	l.res.More = end < len(l.sorted)
+	for _, x := range l.sorted[at:end] {
 		l.res.Bans = append(l.res.Bans, banEntry(x))
 	}
 	return l.res, nil
+}
+
+// banListing is a long list in its order, for who asks for one page of it after
+// the other: the first page is always of now, the others of the same moment.
+type banListing struct {
+	sorted []*ban.Ban // nobody changes it
+	forget timer
+}
+
+// listingTime is how long pages may follow each other.
+const listingTime = 30 * time.Second
+
+func (m *master) keepListing(sorted []*ban.Ban) {
+	l := &m.bans.listing
+	l.sorted = sorted
+	l.forget.fn = func() { l.sorted = nil }
+	m.loop.after(&l.forget, listingTime)
 }
 
 func banEntry(x *ban.Ban) control.BanEntry {

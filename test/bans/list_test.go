@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"sallyport/internal/control"
 	"sallyport/test/daemon"
 )
 
@@ -463,5 +464,41 @@ func TestNoProcessForTheBanned(t *testing.T) {
 	}
 	if n := strings.Count(d.Log(), "Login denied: host '127.0.0.1' banned"); n == 0 || n > 60 {
 		t.Errorf("%d lines", n)
+	}
+}
+
+// TestALongListComesInPages, each ban once and in order.
+func TestALongListComesInPages(t *testing.T) {
+	d := start(t, "  max_bans = 2000\n")
+	c := &control.Client{Socket: d.Socket}
+	for i := range 5 {
+		r := control.BanImportRequest{}
+		for j := range 200 {
+			r.Entries = append(r.Entries, control.BanImportEntry{BanName: control.BanName{Kind: control.BanHost, Name: fmt.Sprintf("10.0.%d.%d", i, j)}})
+		}
+		res, err := c.BanImport(t.Context(), r)
+		if err != nil || res.Banned != 200 {
+			t.Fatalf("%+v, %v", res, err)
+		}
+	}
+	var after *control.BanName
+	n := 0
+	for more := true; more; {
+		l, err := c.BanInfo(t.Context(), control.BanInfoRequest{After: after})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range l.Bans {
+			if want := fmt.Sprintf("10.0.%d.%d", n/200, n%200); l.Bans[i].Name != want {
+				t.Fatalf("entry %d is %s, want %s", n, l.Bans[i].Name, want)
+			}
+			n++
+		}
+		if more = l.More; more {
+			after = &l.Bans[len(l.Bans)-1].BanName
+		}
+	}
+	if n != 1000 {
+		t.Errorf("%d bans", n)
 	}
 }
