@@ -78,6 +78,18 @@ root "~" {}
 #  transfer = "/var/log/sallyport/xferlog"
 #}
 
+# Clients that are refused for a time for what they have done: here an address after
+# ten wrong passwords in ten minutes, over all its connections; see sallyport.hcl(5).
+#ban {
+#  never = ["127.0.0.0/8", "::1"]
+#  on_event "FailedLogin" {
+#    rate   = "10/10m"
+#    ban    = "10m"
+#    repeat = "x4"
+#    max    = "24h"
+#  }
+#}
+
 max {
   instances       = 500     # clients at once
   connection_rate = "100/1s"
