@@ -185,8 +185,9 @@ func (m *master) active(s *session, text string) {
 	}
 	target = netip.AddrPortFrom(to, target.Port())
 	why := refuseTarget(target, s.c.peer.Addr(), s.c.local.Addr(), s.c.set.AllowForeignAddress)
+	claimed := s.c.headed && s.c.peer != s.c.via // the session has read it in a proxy's header
 	switch {
-	case why != "" || to == s.c.peer.Addr():
+	case why != "" || to == s.c.peer.Addr() && !claimed:
 	case ownAddress(target):
 		why = "address of this machine"
 	case m.isProxy(to):
