@@ -137,7 +137,7 @@ func (s *banStore) open() {
 }
 
 // Banned implements ban.Journal.
-func (s *banStore) Banned(b *ban.Ban) { s.lines = append(s.lines, ban.BanLine(b)...); s.count++ }
+func (s *banStore) Banned(b *ban.Ban) { s.lines = append(s.lines, ban.AddLine(b)...); s.count++ }
 
 // Lifted implements ban.Journal.
 func (s *banStore) Lifted(k ban.Key) { s.lines = append(s.lines, ban.LiftLine(k)...); s.count++ }

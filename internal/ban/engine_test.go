@@ -36,7 +36,7 @@ func (m *mirrored) Drop(k Key) { delete(m.bans, k) }
 // written is a journal in memory.
 type written struct{ bytes.Buffer }
 
-func (w *written) Banned(b *Ban) { w.Write(BanLine(b)) }
+func (w *written) Banned(b *Ban) { w.Write(AddLine(b)) }
 func (w *written) Lifted(k Key)  { w.Write(LiftLine(k)) }
 
 func rules(r ...policy.BanRule) policy.Ban {

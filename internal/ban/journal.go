@@ -86,8 +86,8 @@ func (s *stored) ban() (*Ban, error) {
 	return b, nil
 }
 
-// BanLine is the journal's line of a new ban.
-func BanLine(b *Ban) []byte { return line(record{Ban: store(b)}) }
+// AddLine is the journal's line of a new ban.
+func AddLine(b *Ban) []byte { return line(record{Ban: store(b)}) }
 
 // LiftLine is the journal's line of a ban that was lifted or gave way.
 func LiftLine(k Key) []byte {
@@ -99,7 +99,7 @@ func Snapshot(w io.Writer, bans []*Ban) error {
 	out := bufio.NewWriter(w)
 	_, _ = out.Write(line(record{Format: format}))
 	for _, b := range bans {
-		_, _ = out.Write(BanLine(b))
+		_, _ = out.Write(AddLine(b))
 	}
 	n := len(bans)
 	_, _ = out.Write(line(record{End: &n}))

@@ -42,7 +42,7 @@ func equalKeys(a, b Key) bool { return a == b }
 func TestDamageCostsALine(t *testing.T) {
 	var b bytes.Buffer
 	for _, x := range sample() {
-		b.Write(BanLine(x))
+		b.Write(AddLine(x))
 	}
 	whole := b.Bytes()
 	for i := range whole {

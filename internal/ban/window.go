@@ -70,8 +70,3 @@ func (w *window) count(now int64) uint32 {
 	}
 	return n
 }
-
-// clear forgets all events.
-func (w *window) clear() {
-	w.times, w.next, w.cells, w.start = w.times[:0], 0, [cells]uint32{}, 0
-}
