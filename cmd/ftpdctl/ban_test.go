@@ -31,16 +31,16 @@ func (d *daemon) Ban(_ context.Context, by string, r control.BanRequest) (contro
 	var res control.BanResult
 	for _, n := range r.Names {
 		o := control.BanOutcome{Name: n}
-		switch {
-		case n == "dave":
+		switch n {
+		case "dave":
 			o.Already, o.Sessions = true, 2
-		case n == "192.0.2.1":
+		case "192.0.2.1":
 			o.Error = "192.0.2.1 is never banned (ban.never)"
-		case n == "full":
+		case "full":
 			o.Error, o.Full = "the ban list is full", true
-		case n == "terms":
+		case "terms":
 			o.Error = fmt.Sprintf("by %v for %d because %s on %s", by != "", r.Seconds, r.Reason, r.Server)
-		case n == "lan":
+		case "lan":
 			o.Sessions = 1
 		}
 		res.Names = append(res.Names, o)

@@ -72,24 +72,24 @@ func (m *inside) next(c *ipc.Conn) any {
 }
 
 // ask sends a call and returns the answer; nil where the session was ended.
-func (c *caller) ask(call any) any {
-	c.m.t.Helper()
-	must(c.m.t, c.lane.Send(call))
-	return c.m.next(c.lane)
+func (x *caller) ask(call any) any {
+	x.m.t.Helper()
+	must(x.m.t, x.lane.Send(call))
+	return x.m.next(x.lane)
 }
 
-func (c *caller) selected(call any) *ipc.HostSelected {
-	c.m.t.Helper()
-	h, ok := c.ask(call).(*ipc.HostSelected)
+func (x *caller) selected(call any) *ipc.HostSelected {
+	x.m.t.Helper()
+	h, ok := x.ask(call).(*ipc.HostSelected)
 	if !ok {
-		c.m.t.Fatalf("%+v is not answered", call)
+		x.m.t.Fatalf("%+v is not answered", call)
 	}
 	return h
 }
 
-func (c *caller) killed() bool {
-	c.m.turn("the end", func() bool { return c.s.exited })
-	return c.s.ending
+func (x *caller) killed() bool {
+	x.m.turn("the end", func() bool { return x.s.exited })
+	return x.s.ending
 }
 
 // theAuthd is an authd that serves, and its end of the channel.
