@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -149,7 +150,7 @@ func (l *loop) run() error {
 	defer runtime.UnlockOSThread()
 	events := make([]unix.EpollEvent, 256)
 	for !l.stopped {
-		n, err := unix.EpollWait(l.ep, events, l.wait())
+		n, err := l.await(events, l.wait())
 		if err != nil && err != unix.EINTR {
 			return fmt.Errorf("epoll_wait: %w", err)
 		}
@@ -163,6 +164,27 @@ func (l *loop) run() error {
 		l.timers.fire(l.now)
 	}
 	return nil
+}
+
+// brief is for how many milliseconds the loop waits without telling the Go
+// scheduler. One event seldom comes alone, and telling costs more than the wait
+// itself; a signal of the runtime ends it.
+const brief = 2
+
+// several tells whether other goroutines have a processor to run on meanwhile.
+var several = runtime.GOMAXPROCS(0) > 1
+
+func (l *loop) await(events []unix.EpollEvent, timeout int) (int, error) {
+	if several && (timeout < 0 || timeout > brief) {
+		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.ep), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), brief, 0, 0)
+		if errno != 0 {
+			return -1, errno
+		}
+		if n > 0 {
+			return int(n), nil
+		}
+	}
+	return unix.EpollWait(l.ep, events, timeout)
 }
 
 // wait returns epoll_wait's timeout in milliseconds, rounded up.
