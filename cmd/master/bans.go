@@ -63,7 +63,7 @@ func openBans(p *policy.Policy, keep bool) (*bans, error) {
 	b.engine = ban.New(mirror{b}, store)
 	b.engine.Configure(p.Ban)
 	if left := b.engine.Load(list, b.now()); left > 0 {
-		b.note("%d bans of the list on disk do not fit in (ban.most is %d)", left, b.most)
+		b.note("%d bans of the list on disk do not fit in (ban.max_bans is %d)", left, b.most)
 		store.wanted = false // what is on disk is more than what is here
 	}
 	if t.Live() != b.engine.Len() { // of an image that wrote to the table and not to the journal
