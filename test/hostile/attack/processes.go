@@ -63,7 +63,7 @@ var Everyone = []Attempt{
 		return call(unix.SYS_SCHED_SETAFFINITY, uintptr(e.Sibling), 8, mem(&[1]uint64{^uint64(0)}))
 	}},
 	{"setpriority of a sibling", "EPERM", OK, func(e *Env) error {
-		return call(unix.SYS_SETPRIORITY, 0, uintptr(e.Sibling), 1)
+		return call(unix.SYS_SETPRIORITY, 0, uintptr(e.Sibling), 19)
 	}},
 	{"prlimit64 of a sibling", "EPERM", "", func(e *Env) error {
 		return call(unix.SYS_PRLIMIT64, uintptr(e.Sibling), unix.RLIMIT_NOFILE, mem(&[2]uint64{}), 0)
