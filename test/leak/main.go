@@ -72,7 +72,8 @@ func inNamespace() int {
 	c := exec.Command(self, os.Args[1:]...)
 	c.Env = append(os.Environ(), "SALLYPORT_LEAK_NS=1")
 	c.Stdout, c.Stderr = os.Stdout, os.Stderr
-	c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	runtime.LockOSThread() // whose end is what ends the child
+	c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGTERM}
 	signal.Ignore(os.Interrupt)
 	if c.Run() != nil {
 		return 1
