@@ -166,6 +166,7 @@ func (ss *session) cancel() {
 	ss.s.timers.cancel(t.timer)
 	ss.finish(t)
 	t.wipe()
+	ss.failureAnswered(ipc.VerdictDenied) // there will be no answer to wait for
 }
 
 func (t *try) wipe() {

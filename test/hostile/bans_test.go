@@ -9,6 +9,7 @@ import (
 	"sallyport/internal/ban"
 	"sallyport/internal/control"
 	"sallyport/ipc"
+	"sallyport/test/daemon"
 )
 
 // TestAHijackedSessionCanBanNobodyElse: what only master or authd can have seen
@@ -83,5 +84,23 @@ func TestAbuseOfTheSignerBans(t *testing.T) {
 	must(t, err)
 	if l.Total != 1 || l.Bans[0].Event != "SignerAbuse" || l.Bans[0].Name != "127.0.0.1" {
 		t.Errorf("%+v", l.Bans)
+	}
+}
+
+// TestWhoIsBannedCannotKeepItsAnswerFromComing: a session that is to be ended
+// behind the answer to a failed login, and sees to it that there is none.
+func TestWhoIsBannedCannotKeepItsAnswerFromComing(t *testing.T) {
+	needRoot(t)
+	r := newRealm(t, "", "ban {\n  on_event \"FailedLogin\" {\n    rate = \"1/1m\"\n    ban  = \"1h\"\n  }\n}\n"+
+		"delay {\n  engine = true\n  on_event \"FailedLogin\" {\n    delay = \"55s-60s\"\n  }\n}\n")
+	p := r.client(t)
+	try := authLine(t, &ipc.AuthRequest{User: "bob", Secret: []byte("wrong"), Method: ipc.MethodPassword})
+	if got, _ := p.do(try); got != "ok" {
+		t.Fatal(got)
+	}
+	daemon.Until(t, "the ban", func() bool { return strings.Contains(r.log.String(), "ban.added") })
+	_, _ = p.do(try) // before the answer to the first
+	if !p.gone() {
+		t.Error("the session lives on")
 	}
 }
