@@ -28,9 +28,12 @@ func TestAlone(t *testing.T) {
 		if err := c.SetTimeout(20 * time.Second); err != nil {
 			t.Fatal(err)
 		}
-		late := time.AfterFunc(10*brief, func() { _ = peer.Send(OpenReply{Size: 7}, fd) })
-		defer late.Stop()
+		sent := make(chan error, 1)
+		time.AfterFunc(10*brief, func() { sent <- peer.Send(OpenReply{Size: 7}, fd) })
 		m, err := c.Recv()
+		if err := <-sent; err != nil {
+			t.Fatal(err)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
