@@ -25,7 +25,11 @@ const password = "correct horse"
 // connect takes the greeting and, where the server is measured under TLS, does a
 // full handshake: no client knows the tickets of another.
 func connect(s *server) (*client, error) {
-	n, err := net.DialTimeout("tcp", s.addr, 10*time.Second)
+	d := net.Dialer{Timeout: 10 * time.Second}
+	if s.from != "" {
+		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(s.from)}
+	}
+	n, err := d.Dial("tcp", s.addr)
 	if err != nil {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ func measurements() []measurement {
 		{name: "mlsd", what: "MLSD of " + entries, units: perList, run: listing("MLSD many")},
 		{name: "ftps-list", what: "LIST of " + entries + " under TLS", units: perList, tls: true, run: listing("LIST many")},
 		{name: "refused", what: "connections over max.connection_rate, 8 at a time", units: map[string]string{"rate": "/s", "cpu": "ms"}, ours: true, run: refused},
-		{name: "banned", what: "connections of a banned address, 8 at a time", units: map[string]string{"rate": "/s", "cpu": "ms"}, run: banned},
+		{name: "banned", what: "connections of a banned address, 8 at a time; a login of somebody else without and with 2,000 of them a second", units: map[string]string{"rate": "/s", "cpu": "ms", "calm": "ms", "flooded": "ms"}, run: banned},
 		{name: "silent", what: "5,000 clients that say nothing", units: map[string]string{"memory": "MiB", "processes": "more"}, ours: true, run: silent},
 		{name: "idle", what: "an idle logged-in session: private memory over all its processes", units: map[string]string{"memory-1": "MiB", "memory-100": "MiB", "memory-1000": "MiB"}, run: idle},
 	}

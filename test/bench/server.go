@@ -16,7 +16,8 @@ import (
 type server struct {
 	name  string
 	addr  string
-	tls   bool // clients use TLS, on data connections too
+	tls   bool   // clients use TLS, on data connections too
+	from  string // address that logins come from; empty: any
 	start func() *exec.Cmd
 
 	cmd   *exec.Cmd
