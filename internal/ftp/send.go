@@ -226,6 +226,14 @@ func (s *Session) copyFile(file int, off, size int64, piece func([]byte) error) 
 
 // send writes all of b to a data connection and looks at the control line once.
 func (s *Session) send(c conn, b []byte) error {
+	if err := s.push(c, b); err != nil {
+		return err
+	}
+	return s.step(-1, 0, false)
+}
+
+// push is send without a look at the control line where nothing has to wait.
+func (s *Session) push(c conn, b []byte) error {
 	for len(b) > 0 {
 		n, err := c.Write(b[:s.chunk(len(b))])
 		if n > 0 {
@@ -244,5 +252,5 @@ func (s *Session) send(c conn, b []byte) error {
 			return err
 		}
 	}
-	return s.step(-1, 0, false)
+	return nil
 }

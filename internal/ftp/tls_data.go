@@ -131,7 +131,7 @@ func (s *Session) sealFile(c *tlsConn, file int, off, size int64) error {
 			return fileFailed(unix.EIO)
 		}
 		off += int64(n)
-		if err := s.seal(c, b[:n]); err != nil {
+		if err := s.push(c, b[:n]); err != nil {
 			return err
 		}
 		if look += n; look >= lookEvery {
@@ -139,29 +139,6 @@ func (s *Session) sealFile(c *tlsConn, file int, off, size int64) error {
 			if err := s.step(-1, 0, false); err != nil {
 				return err
 			}
-		}
-	}
-	return nil
-}
-
-// seal is send without a look at the control line where nothing has to wait.
-func (s *Session) seal(c *tlsConn, b []byte) error {
-	for len(b) > 0 {
-		n, err := c.Write(b[:s.chunk(len(b))])
-		if n > 0 {
-			s.moved(int64(n))
-			b = b[n:]
-			if err := s.throttle(); err != nil {
-				return err
-			}
-		}
-		switch {
-		case err == unix.EAGAIN:
-			if err := s.step(c.fd(), unix.POLLOUT, true); err != nil {
-				return err
-			}
-		case err != nil:
-			return err
 		}
 	}
 	return nil

@@ -74,7 +74,7 @@ func banned(b *bench, s *server) (result, error) {
 func besideAFlood(r *server) (calm, flooded float64, err error) {
 	const floods, each, every = 4, 5000, 2 * time.Millisecond
 	r.from = "127.0.0.5"
-	if calm, err = medianLogin(r, func() bool { return true }); err != nil {
+	if calm, err = medianLogin(r, func(n int) bool { return n < 100 }); err != nil {
 		return 0, 0, err
 	}
 	var wg sync.WaitGroup
@@ -95,15 +95,15 @@ func besideAFlood(r *server) (calm, flooded float64, err error) {
 			}
 		})
 	}
-	flooded, err = medianLogin(r, func() bool { return running.Load() == floods })
+	flooded, err = medianLogin(r, func(int) bool { return running.Load() == floods })
 	wg.Wait()
 	return calm, flooded, err
 }
 
-// medianLogin takes up to 100 logins, as long as going says so.
-func medianLogin(r *server, going func() bool) (float64, error) {
+// medianLogin logs in again and again, as long as more says so.
+func medianLogin(r *server, more func(n int) bool) (float64, error) {
 	var took []float64
-	for len(took) < 100 && going() {
+	for more(len(took)) {
 		start := time.Now()
 		c, err := login(r)
 		if err != nil {
