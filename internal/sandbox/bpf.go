@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -84,7 +85,7 @@ func (p *profile) compile(m Mode) ([]unix.SockFilter, error) {
 		}
 		return v
 	}
-	seen := make(map[uintptr]bool)
+	var seen [1024]bool
 	once := func(nr uintptr) error {
 		if seen[nr] {
 			return fmt.Errorf("seccomp profile %s: system call %d is named twice", p.name, nr)
@@ -92,7 +93,7 @@ func (p *profile) compile(m Mode) ([]unix.SockFilter, error) {
 		seen[nr] = true
 		return nil
 	}
-	var a asm
+	a := asm{make([]unix.SockFilter, 0, 512)} // a worker compiles its filter at every start
 	a.load(offArch)
 	a.jump(unix.BPF_JEQ, auditArch, 1, 0)
 	a.ret(kill) // another architecture's numbers mean other calls
@@ -103,23 +104,24 @@ func (p *profile) compile(m Mode) ([]unix.SockFilter, error) {
 	}
 	// Calls with arguments first: plain ones do not reach the program at all,
 	// since the kernel keeps a bitmap of the numbers that are always allowed.
-	for _, r := range p.rules {
+	for i := range p.rules {
+		r := &p.rules[i]
 		if err := once(r.nr); err != nil {
 			return nil, err
 		}
-		body, err := r.body(soft)
-		if err != nil {
+		if err := a.rule(r, soft); err != nil {
 			return nil, fmt.Errorf("seccomp profile %s: system call %d: %w", p.name, r.nr, err)
 		}
-		a.jump(unix.BPF_JEQ, uint32(r.nr), 0, uint8(len(body)))
-		a.code = append(a.code, body...)
 	}
 	for _, v := range []verdict{allow, kill, eperm, enosys} {
-		for _, nr := range p.plain[v] {
+		list := p.plain[v]
+		for _, nr := range list {
 			if err := once(nr); err != nil {
 				return nil, err
 			}
-			a.jump(unix.BPF_JEQ, uint32(nr), 0, 1)
+		}
+		for part := range slices.Chunk(list, maxJump) {
+			a.oneOf(part)
 			a.ret(soft(v))
 		}
 	}
@@ -127,33 +129,39 @@ func (p *profile) compile(m Mode) ([]unix.SockFilter, error) {
 	return a.code, nil
 }
 
-// body is the rule's code after its number has matched.
-func (r *rule) body(soft func(verdict) verdict) ([]unix.SockFilter, error) {
-	var a asm
+// maxJump is the farthest that a conditional jump is used for; failed is beyond.
+const maxJump = 250
+
+// rule appends r's code: what follows its number decides, others go on after it.
+func (a *asm) rule(r *rule, soft func(verdict) verdict) error {
+	start := len(a.code)
+	a.jump(unix.BPF_JEQ, uint32(r.nr), 0, 0)
 	for _, clause := range r.any {
-		var c asm
+		from := len(a.code)
 		for _, x := range clause {
-			c.cond(x)
+			a.cond(x)
 		}
-		c.ret(soft(r.yes))
-		if len(c.code) > 250 {
-			return nil, fmt.Errorf("clause of %d instructions", len(c.code))
+		a.ret(soft(r.yes))
+		to := len(a.code)
+		if to-from > maxJump {
+			return fmt.Errorf("clause of %d instructions", to-from)
 		}
-		for i := range c.code { // a failed condition goes on after the clause
-			if c.code[i].Jf == failed {
-				c.code[i].Jf = uint8(len(c.code) - i - 1)
+		for i := from; i < to; i++ { // a failed condition goes on after the clause
+			if a.code[i].Jf == failed {
+				a.code[i].Jf = uint8(to - i - 1)
 			}
-			if c.code[i].Jt == failed {
-				c.code[i].Jt = uint8(len(c.code) - i - 1)
+			if a.code[i].Jt == failed {
+				a.code[i].Jt = uint8(to - i - 1)
 			}
 		}
-		a.code = append(a.code, c.code...)
 	}
 	a.ret(soft(r.no))
-	if len(a.code) > 255 {
-		return nil, fmt.Errorf("rule of %d instructions", len(a.code))
+	length := len(a.code) - start - 1
+	if length > 255 {
+		return fmt.Errorf("rule of %d instructions", length)
 	}
-	return a.code, nil
+	a.code[start].Jf = uint8(length)
+	return nil
 }
 
 // failed marks a jump to the end of the clause.
@@ -192,13 +200,22 @@ func (a *asm) cond(c cond) {
 		a.jump(unix.BPF_JGT, c.value, failed, 0)
 	case opOneOf:
 		a.load(low)
-		for i, v := range c.set {
-			left := len(c.set) - i - 1
-			no := uint8(0)
-			if left == 0 {
-				no = failed
-			}
-			a.jump(unix.BPF_JEQ, v, uint8(left), no)
+		matches(a, c.set, failed)
+	}
+}
+
+// oneOf goes on at the next instruction for a call of the list, and after it for
+// any other. The number is loaded.
+func (a *asm) oneOf(list []uintptr) { matches(a, list, 1) }
+
+// matches compares what is loaded with a set: one that is in it goes on after the
+// comparisons, any other at the jump no from there.
+func matches[T uint32 | uintptr](a *asm, set []T, no uint8) {
+	for i, v := range set {
+		left, otherwise := len(set)-i-1, uint8(0)
+		if left == 0 {
+			otherwise = no
 		}
+		a.jump(unix.BPF_JEQ, uint32(v), uint8(left), otherwise)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,14 +35,22 @@ type kindTraits struct {
 	name       string
 	bounding   CapSet
 	noNewPrivs bool
+	slack      time.Duration // see timerSlack; 0: the kernel's 50 microseconds
 }
 
+// timerSlack is how late timers of short-lived children may fire, see
+// PR_SET_TIMERSLACK. The monitor thread of the Go runtime sleeps 20 microseconds
+// at a time while a program starts; its wakes would cost as much CPU as all else
+// that a login is. It looks for goroutines that wait for a processor, and these
+// programs run one. Their own waits are of seconds.
+const timerSlack = 10 * time.Millisecond
+
 var kinds = map[Kind]kindTraits{
-	ForWorkers: {"workers", 0, true},
-	ForAuthd:   {"authd", Caps(unix.CAP_DAC_READ_SEARCH), true},
+	ForWorkers: {"workers", 0, true, timerSlack},
+	ForAuthd:   {"authd", Caps(unix.CAP_DAC_READ_SEARCH), true, 0},
 	ForPam: {"pam", Caps(unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_DAC_READ_SEARCH, unix.CAP_FOWNER,
-		unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_AUDIT_WRITE, unix.CAP_SYS_RESOURCE, unix.CAP_SYS_NICE, unix.CAP_KILL), false},
-	ForOwner: {"owner", Caps(unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE), true},
+		unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_AUDIT_WRITE, unix.CAP_SYS_RESOURCE, unix.CAP_SYS_NICE, unix.CAP_KILL), false, 0},
+	ForOwner: {"owner", Caps(unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE), true, timerSlack},
 }
 
 // Starter starts children of one kind from a thread of its own. Several of a
@@ -142,6 +151,9 @@ func (s *Starter) setup() (err error) {
 	}
 	if extra := BoundingSet() &^ s.kind.bounding; extra != 0 && unix.Geteuid() == 0 {
 		return fmt.Errorf("the bounding set still holds %#x: CAP_SETPCAP is needed", uint64(extra))
+	}
+	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(s.kind.slack), 0, 0, 0); err != nil {
+		return fmt.Errorf("set the timer slack: %w", err)
 	}
 	s.null, err = unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
