@@ -34,26 +34,33 @@ var encoders = sync.Pool{New: func() any {
 // or a pointer to one; a type the dialogue does not know is an error, as is a
 // message beyond MaxMessage or one that the receiver's validator would refuse.
 func (d *Dialogue) Encode(body any) ([]byte, error) {
-	_, b, err := d.encode(body)
-	return b, err
+	_, e, err := d.encode(body)
+	if err != nil {
+		return nil, err
+	}
+	defer e.free()
+	return bytes.Clone(e.bytes()), nil
 }
 
-func (d *Dialogue) encode(body any) (*row, []byte, error) {
+// encode makes the datagram in an encoder, which the caller frees.
+func (d *Dialogue) encode(body any) (*row, *encoder, error) {
 	r := d.rowOf(body)
 	if r == nil {
 		return nil, nil, &ProtocolError{d.Name, 0, fmt.Sprintf("no message of type %T", body)}
 	}
-	b, err := encodeStruct([]byte{headCode, byte(r.Kind), byte(d.Version)}, body)
+	e, err := newEncoded([]byte{headCode, byte(r.Kind), byte(d.Version)}, body)
 	if err != nil {
 		return nil, nil, &ProtocolError{d.Name, r.Kind, "to send: " + err.Error()}
 	}
-	if len(b) > MaxMessage {
+	if len(e.bytes()) > MaxMessage {
+		e.free()
 		return nil, nil, &ProtocolError{d.Name, r.Kind, "longer than 64 KiB"}
 	}
-	if err := r.shape().whole(b[headLen:]); err != nil {
+	if err := r.shape().whole(e.bytes()[headLen:]); err != nil {
+		e.free()
 		return nil, nil, &ProtocolError{d.Name, r.Kind, "to send: " + err.Error()}
 	}
-	return r, b, nil
+	return r, e, nil
 }
 
 // rowOf returns the row of a struct or of a pointer to one, or nil.
@@ -65,19 +72,34 @@ func (d *Dialogue) rowOf(body any) *row {
 	return d.ready().byType[t]
 }
 
-func encodeStruct(head []byte, body any) ([]byte, error) {
+// newEncoded returns an encoder that holds head and body; the caller frees it.
+func newEncoded(head []byte, body any) (*encoder, error) {
 	e := encoders.Get().(*encoder)
 	e.buf.Reset()
 	e.buf.Write(head)
 	if err := e.enc.Encode(body); err != nil {
 		return nil, err // and the encoder goes, whatever state it is in
 	}
-	b := bytes.Clone(e.buf.Bytes())
+	return e, nil
+}
+
+// bytes are valid until the encoder is freed.
+func (e *encoder) bytes() []byte { return e.buf.Bytes() }
+
+func (e *encoder) free() {
 	if e.buf.Cap() <= 2*MaxMessage {
 		clear(e.buf.Bytes()) // it may have been a password
 		encoders.Put(e)
 	}
-	return b, nil
+}
+
+func encodeStruct(head []byte, body any) ([]byte, error) {
+	e, err := newEncoded(head, body)
+	if err != nil {
+		return nil, err
+	}
+	defer e.free()
+	return bytes.Clone(e.bytes()), nil
 }
 
 // head reads the head of a datagram and returns its row and body, which is

@@ -1,6 +1,7 @@
 package ipc
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -31,19 +32,20 @@ func NewQueue(c *Conn, max int) *Queue { return &Queue{c: c, max: max} }
 // Send sends now or queues. Descriptors stay the caller's. Errors: as
 // [Conn.Send], and ErrQueueFull.
 func (q *Queue) Send(body any, fds ...int) error {
-	b, err := q.c.encode(body, len(fds))
+	e, err := q.c.encode(body, len(fds))
 	if err != nil {
 		return err
 	}
+	defer e.free()
 	if len(q.parts) == 0 {
-		if err := q.c.sendRaw(unix.MSG_DONTWAIT, b, fds); err != ErrAgain {
+		if err := q.c.sendRaw(unix.MSG_DONTWAIT, e.bytes(), fds); err != ErrAgain {
 			return err
 		}
 	}
 	if len(q.parts) >= q.max {
 		return ErrQueueFull
 	}
-	p := parked{b: b}
+	p := parked{b: bytes.Clone(e.bytes())}
 	for _, fd := range fds {
 		d, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {

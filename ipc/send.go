@@ -19,26 +19,31 @@ func (c *Conn) TrySend(body any, fds ...int) error {
 }
 
 func (c *Conn) send(flags int, body any, fds []int) error {
-	b, err := c.encode(body, len(fds))
+	e, err := c.encode(body, len(fds))
 	if err != nil {
 		return err
 	}
-	return c.sendRaw(flags, b, fds)
+	defer e.free()
+	return c.sendRaw(flags, e.bytes(), fds)
 }
 
 // encode makes the datagram of a message that this end may send with n
-// descriptors.
-func (c *Conn) encode(body any, n int) ([]byte, error) {
-	r, b, err := c.d.encode(body)
+// descriptors. The caller frees the encoder that holds it.
+func (c *Conn) encode(body any, n int) (*encoder, error) {
+	r, e, err := c.d.encode(body)
 	switch {
 	case err != nil:
 		return nil, err
 	case r.From != c.me:
-		return nil, &ProtocolError{c.d.Name, r.Kind, "to send: not " + c.me.String() + "'s"}
+		err = &ProtocolError{c.d.Name, r.Kind, "to send: not " + c.me.String() + "'s"}
 	case !r.takes(n):
-		return nil, &ProtocolError{c.d.Name, r.Kind, fmt.Sprintf("to send: %d descriptors, %d belong to it", n, r.FDs)}
+		err = &ProtocolError{c.d.Name, r.Kind, fmt.Sprintf("to send: %d descriptors, %d belong to it", n, r.FDs)}
 	}
-	return b, nil
+	if err != nil {
+		e.free()
+		return nil, err
+	}
+	return e, nil
 }
 
 // takes tells whether n descriptors belong to the message.

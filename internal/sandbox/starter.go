@@ -43,7 +43,7 @@ type kindTraits struct {
 // at a time while a program starts; its wakes would cost as much CPU as all else
 // that a login is. It looks for goroutines that wait for a processor, and these
 // programs run one. Their own waits are of seconds.
-const timerSlack = 10 * time.Millisecond
+const timerSlack = 500 * time.Microsecond
 
 var kinds = map[Kind]kindTraits{
 	ForWorkers: {"workers", 0, true, timerSlack},

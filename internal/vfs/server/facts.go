@@ -15,12 +15,12 @@ func (l *listing) appendFacts(b []byte, r *row) []byte {
 	st := &r.st
 	if l.facts&ipc.FactModify != 0 {
 		b = append(b, "modify="...)
-		b = appendStamp(b, st.Mtim.Sec)
+		b = l.memo.stamp(b, st.Mtim.Sec)
 		b = append(b, ';')
 	}
 	if l.facts&ipc.FactPerm != 0 {
 		b = append(b, "perm="...)
-		b = l.appendPerm(b, r)
+		b = append(b, l.perm(r)...)
 		b = append(b, ';')
 	}
 	if l.facts&ipc.FactSize != 0 && isRegular(st) {
@@ -39,11 +39,46 @@ func (l *listing) appendFacts(b []byte, r *row) []byte {
 			u = &r.target
 		}
 		b = append(b, "unique="...)
-		b = appendHex(b, u.Dev)
+		b = l.memo.device(b, u.Dev)
 		b = append(b, 'U')
 		b = appendHex(b, u.Ino)
 		b = append(b, ';')
 	}
+	if l.memo.unix.differs(st) {
+		l.memo.unix.text = l.appendUnixFacts(l.memo.unix.text[:0], st)
+	}
+	return append(b, l.memo.unix.text...)
+}
+
+// factMemo keeps what the last entry's facts were made of: in most directories
+// the next one's are the same.
+type factMemo struct {
+	days int64 // since 1970, of date
+	date []byte
+	dev  uint64 // of hex
+	hex  []byte
+
+	unix, perm ownedText
+}
+
+// ownedText is a text that depends on mode and owners alone.
+type ownedText struct {
+	known          bool
+	mode, uid, gid uint32
+	text           []byte
+}
+
+// differs tells whether the text has to be made anew, for st.
+func (t *ownedText) differs(st *unix.Stat_t) bool {
+	if t.known && t.mode == st.Mode && t.uid == st.Uid && t.gid == st.Gid {
+		return false
+	}
+	t.known, t.mode, t.uid, t.gid = true, st.Mode, st.Uid, st.Gid
+	return true
+}
+
+// appendUnixFacts appends the facts that are of the mode and of the owners.
+func (l *listing) appendUnixFacts(b []byte, st *unix.Stat_t) []byte {
 	if l.facts&ipc.FactUnixGroup != 0 {
 		b = append(b, "UNIX.group="...)
 		b = strconv.AppendUint(b, uint64(st.Gid), 10)
@@ -65,6 +100,7 @@ func (l *listing) appendFacts(b []byte, r *row) []byte {
 	if l.facts&ipc.FactUnixOwnerName != 0 {
 		b = appendNameFact(b, "UNIX.ownername=", l.s.names.users[st.Uid], st.Uid)
 	}
+
 	return b
 }
 
@@ -82,16 +118,32 @@ func (r *row) typeFact() string {
 	return "file"
 }
 
-// appendStamp appends a time as RFC 3659 §2.3 has it, in UTC.
-func appendStamp(b []byte, sec int64) []byte {
-	t := time.Unix(sec, 0).UTC()
-	year, month, day := t.Date()
-	hour, minute, second := t.Clock()
-	b = appendDigits(b, min(max(year, 0), 9999), 4)
-	for _, n := range [...]int{int(month), day, hour, minute, second} {
-		b = appendDigits(b, n, 2)
+// stamp appends a time as RFC 3659 §2.3 has it, in UTC.
+func (m *factMemo) stamp(b []byte, sec int64) []byte {
+	const perDay = 24 * 60 * 60
+	days, left := sec/perDay, sec%perDay
+	if left < 0 {
+		days, left = days-1, left+perDay
+	}
+	if days != m.days || len(m.date) == 0 {
+		year, month, day := time.Unix(sec, 0).UTC().Date()
+		m.days = days
+		m.date = appendDigits(m.date[:0], min(max(year, 0), 9999), 4)
+		m.date = appendDigits(appendDigits(m.date, int(month), 2), day, 2)
+	}
+	b = append(b, m.date...)
+	for _, n := range [...]int64{left / 3600, left / 60 % 60, left % 60} {
+		b = appendDigits(b, int(n), 2)
 	}
 	return b
+}
+
+// device appends the number of a file system.
+func (m *factMemo) device(b []byte, dev uint64) []byte {
+	if dev != m.dev || len(m.hex) == 0 {
+		m.dev, m.hex = dev, appendHex(m.hex[:0], dev)
+	}
+	return append(b, m.hex...)
 }
 
 func appendHex(b []byte, n uint64) []byte {
@@ -114,6 +166,18 @@ func appendNameFact(b []byte, fact, name string, id uint32) []byte {
 		b = append(b, name...)
 	}
 	return append(b, ';')
+}
+
+// perm is the value of the perm fact, valid until the next call.
+func (l *listing) perm(r *row) []byte {
+	p := &l.memo.perm
+	if r.isLink || r.dot != 0 { // more than its mode counts
+		p.known = false
+		p.text = l.appendPerm(p.text[:0], r)
+	} else if p.differs(&r.st) {
+		p.text = l.appendPerm(p.text[:0], r)
+	}
+	return p.text
 }
 
 // appendPerm appends the perm fact (RFC 3659 §7.5.5): what this user may do

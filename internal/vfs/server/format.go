@@ -206,6 +206,9 @@ func (l *listing) appendTime(b []byte, sec int64) []byte {
 
 // appendDigits appends n with leading zeros.
 func appendDigits(b []byte, n, width int) []byte {
+	if width == 2 && uint(n) < 100 {
+		return append(b, byte('0'+n/10), byte('0'+n%10))
+	}
 	start := len(b)
 	b = strconv.AppendInt(b, int64(n), 10)
 	have := len(b) - start

@@ -45,6 +45,8 @@ type listing struct {
 	dirents []byte // for reading directories
 
 	rows  []row
+	memo  factMemo
+	ahead *ahead // nil until a directory is large
 	at    int    // next of rows
 	buf   []byte // of the reply
 	carry []byte // a line that did not fit into the last one
@@ -61,6 +63,7 @@ type job struct {
 
 func (s *Server) endListing() {
 	if s.listing != nil {
+		s.listing.ahead.stop()
 		s.listing.cur.close()
 		s.listing = nil
 	}
@@ -242,6 +245,8 @@ func (l *listing) gather(left int) (_ int, more bool) {
 		}
 	}
 	l.loadNames()
+	l.memo.unix.known, l.memo.perm.known = false, false // of another directory, or names have become known
+	l.lookAhead()
 	return left, true
 }
 
@@ -254,6 +259,7 @@ func (l *listing) row() *row {
 // nextJob opens the next directory of -R; one that cannot be opened has a header
 // alone.
 func (l *listing) nextJob() bool {
+	l.ahead.forget()
 	l.cur.close()
 	l.cur = source{fd: -1}
 	for i := len(l.sub) - 1; i >= 0; i-- {

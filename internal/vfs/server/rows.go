@@ -25,11 +25,15 @@ type row struct {
 func (l *listing) describe(e *entry, r *row) bool {
 	r.name, r.link = l.cur.display(e), ""
 	r.header, r.isLink, r.found, r.dot = false, false, false, 0
-	if l.form == ipc.FormNames || !l.o.long && l.form == ipc.FormList && !l.o.classify && !l.o.recurse {
+	if l.namesAlone() {
 		r.st = unix.Stat_t{}
 		return l.hasName(e)
 	}
-	if l.lstat(e, &r.st) != nil {
+	known, err := l.ahead.facts(l.cur.at-1, &r.st)
+	if !known {
+		err = l.lstat(e, &r.st)
+	}
+	if err != nil {
 		return false
 	}
 	link := isLink(&r.st)
@@ -44,6 +48,12 @@ func (l *listing) describe(e *entry, r *row) bool {
 		l.descend(job{path: join(l.cur.dir, e.name), shown: join(l.cur.shown, e.name), depth: l.cur.depth + 1, header: true})
 	}
 	return true
+}
+
+// namesAlone tells whether lines are names, for which nobody is asked about the
+// objects.
+func (l *listing) namesAlone() bool {
+	return l.form == ipc.FormNames || !l.o.long && l.form == ipc.FormList && !l.o.classify && !l.o.recurse
 }
 
 // describeLink decides how a symbolic link is shown.

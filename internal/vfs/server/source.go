@@ -86,6 +86,7 @@ func (l *listing) next() (*entry, bool) {
 // load reads the next run of a directory and sorts it. An error of the file
 // system in the middle ends the directory: what was read stands.
 func (l *listing) load() {
+	l.ahead.forget()
 	c := &l.cur
 	c.entries, _ = c.reader.read(c.entries[:0], l.run)
 	c.at = 0
