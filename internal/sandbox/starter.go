@@ -40,9 +40,9 @@ type kindTraits struct {
 
 // timerSlack is how late timers of short-lived children may fire, see
 // PR_SET_TIMERSLACK. The monitor thread of the Go runtime sleeps 20 microseconds
-// at a time while a program starts; its wakes would cost as much CPU as all else
-// that a login is. It looks for goroutines that wait for a processor, and these
-// programs run one. Their own waits are of seconds.
+// at a time while a program starts; its wakes cost as much CPU as all else that a
+// login is, and look for goroutines that wait for a processor, of which these
+// programs have none. Their own waits are of seconds.
 const timerSlack = 500 * time.Microsecond
 
 var kinds = map[Kind]kindTraits{

@@ -110,6 +110,8 @@ func (w *world) cells() []cell {
 	pair("unix", "unknown-known", unknown, known)
 	pair("unix", "unknown-expired", unknown, right("expired"))
 	pair("unix", "unknown-root", unknown, right("root"))
+	pair("banned", "unknown-banned", unknown, right("banned"))
+	pair("class", "wrong-denied", known, right("leak"))
 	pair("last", "unknown-known", unknown, known)
 	pair("events", "unknown-known", unknown, known)
 	pair("mixed", "unknown-known", unknown, known)
@@ -239,7 +241,7 @@ func (w *world) attack(c *cell, todo []bool, f *os.File) (got []measurement, err
 	next, failures := 0, 0
 	var first error
 	var wg sync.WaitGroup
-	for range w.o.attackers {
+	for range w.attackers(c) {
 		wg.Go(func() {
 			for {
 				mu.Lock()
@@ -277,6 +279,15 @@ func (w *world) attack(c *cell, todo []bool, f *os.File) (got []measurement, err
 		return got, fmt.Errorf("too many connections fail: %w", first)
 	}
 	return got, nil
+}
+
+// attackers is how many connections of a cell are made at a time. A server that
+// only sleeps before it answers is not slowed by more of them.
+func (w *world) attackers(c *cell) int {
+	if c.server == "pure-ftpd" {
+		return 16
+	}
+	return w.o.attackers
 }
 
 // prime fails n times with unknown names.

@@ -114,6 +114,7 @@ func (w *world) accounts() error {
 			add("noshell", h, w.dir+"/home", "/bin/none")
 			add("listed", h, w.dir+"/home", "/bin/sh")
 			add("noroot", h, w.dir+"/home", "/bin/sh")
+			add("banned", h, w.dir+"/home", "/bin/sh")
 			add("nohome", h, w.dir+"/missing", "/bin/sh")
 		}
 		if err := os.WriteFile(filepath.Join(w.dir, "users-"+scheme), []byte(b.String()), 0o600); err != nil {
@@ -182,6 +183,9 @@ max {
 	}
 	add("last", file("yescrypt"), "") // login_attempts is in max, which stands already
 	w.rewrite("last", "max {\n", "max {\n  login_attempts = 1\n")
+	add("banned", file("yescrypt"), "ban {}\n") // up bans the user
+	add("class", file("yescrypt"), "")
+	w.rewrite("class", "root \"none\" {\n", "class \"outside\" {\n  from = [\"127.0.0.0/8\"]\n}\nroot \"none\" {\n  class = [\"outside\"]\n}\nroot \"none\" {\n")
 	add("events", file("yescrypt"), "delay {\n  on_event \"FailedLogin\" { delay = \"50ms-100ms\" }\n}\n")
 	add("unix", "auth {\n  order = [\"unix*\"]\n}\n", "")
 	if _, err := os.Stat(filepath.Join(w.o.bin, "pam")); err == nil {
@@ -291,7 +295,7 @@ func (w *world) up(name string) (*server, error) {
 			_, err := n.Read(b[:])
 			n.Close()
 			if err == nil {
-				return s, nil
+				return s, w.afterStart(name)
 			}
 		}
 		if time.Now().After(end) {
@@ -300,6 +304,19 @@ func (w *world) up(name string) (*server, error) {
 			return nil, fmt.Errorf("%s does not greet: %s", name, b)
 		}
 	}
+}
+
+// afterStart does what a server's cells need of it while it runs.
+func (w *world) afterStart(name string) error {
+	if name != "banned" {
+		return nil
+	}
+	out, err := exec.Command(filepath.Join(w.o.bin, "ftpdctl"), "--socket", filepath.Join(w.dir, name, "run/control.sock"),
+		"ban", "user", "banned", "--for", "1d").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("ban the user: %w: %s", err, out)
+	}
+	return nil
 }
 
 func (w *world) down() {

@@ -15,7 +15,6 @@ import (
 // The listing hands out stretches of the run of entries that it has in hand, at
 // most two at a time, and leaves some entries between them to itself.
 type ahead struct {
-	fd        int
 	stretches [2]stretch    // number n is in place n%2
 	order     atomic.Uint32 // how many were handed out
 	done      atomic.Uint32 // and looked at
@@ -25,6 +24,7 @@ type ahead struct {
 // stretch is a part of a run and what is known of its entries.
 type stretch struct {
 	n        uint32
+	fd       int // the directory
 	from, to int // places in the run
 	of       []entry
 	st       [stretchAhead]unix.Stat_t
@@ -56,7 +56,7 @@ func (a *ahead) run() {
 		}
 		s := &a.stretches[n%2]
 		for i := range s.of {
-			s.err[i] = lstatEntry(a.fd, &s.of[i], &s.st[i])
+			s.err[i] = lstatEntry(s.fd, &s.of[i], &s.st[i])
 		}
 		advance(&a.done)
 	}
@@ -103,8 +103,8 @@ func (l *listing) lookAhead() {
 	if s.to > c.at || from+stretchAhead > len(c.entries) {
 		return
 	}
-	a.fd = c.fd
-	s.n, s.from, s.to = last+1, from, from+stretchAhead
+	await(&a.done, s.n)
+	s.n, s.fd, s.from, s.to = last+1, c.fd, from, from+stretchAhead
 	s.of = c.entries[s.from:s.to]
 	advance(&a.order)
 }

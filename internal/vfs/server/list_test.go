@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -368,5 +369,84 @@ func TestRecursionIsBounded(t *testing.T) {
 		if err != nil || headers != maxDepth {
 			t.Errorf("-%s: %d directories, %v", options, headers, err)
 		}
+	}
+}
+
+// What a second thread has looked at is what the listing would have found: every
+// entry once and with its own facts, whatever order and however many directories,
+// and also where the listing is given up or entries vanish under it.
+func TestLookingAheadChangesNothing(t *testing.T) {
+	const n = 3000
+	dir, _ := jail(t)
+	for _, sub := range []string{"a", "b"} {
+		mkdir(t, dir+"/"+sub)
+		for i := range n {
+			p := fmt.Sprintf("%s/%s/%05d", dir, sub, i)
+			if err := os.WriteFile(p, make([]byte, i%7), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	p, err := Start{Root: dir, Home: dir, Links: true}.Enter()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(p.Root, strict(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	lines := func(r *ipc.List, during func()) (names, sizes []string) {
+		for b := s.list(r); ; b = s.listNext() {
+			for line := range strings.Lines(string(b.Lines)) {
+				f := strings.Fields(line)
+				if r.Form == ipc.FormMLSD && len(f) == 2 {
+					f = []string{f[1], strings.TrimSuffix(strings.TrimPrefix(f[0], "size="), ";")}
+				} else if len(f) == 9 {
+					f = []string{f[8], f[4]}
+				}
+				if len(f) == 2 && len(f[0]) == 5 {
+					names, sizes = append(names, f[0]), append(sizes, f[1])
+				}
+			}
+			if !b.More {
+				return names, sizes
+			}
+			during()
+		}
+	}
+	for _, c := range []struct {
+		what string
+		list ipc.List
+		dirs int
+	}{
+		{"MLSD", ipc.List{Path: "/a", Form: ipc.FormMLSD, Facts: ipc.FactSize}, 1},
+		{"LIST", ipc.List{Path: "/a", Form: ipc.FormList}, 1},
+		{"LIST -R", ipc.List{Path: "/", Form: ipc.FormList, Options: "R"}, 2},
+	} {
+		s.list(&c.list) // and give it up
+		names, sizes := lines(&c.list, func() {})
+		if len(names) != c.dirs*n {
+			t.Fatalf("%s: %d entries", c.what, len(names))
+		}
+		for i, name := range names {
+			if k, err := strconv.Atoi(name); err != nil || sizes[i] != strconv.Itoa(k%7) {
+				t.Fatalf("%s: %s has the size %s", c.what, name, sizes[i])
+			}
+		}
+		slices.Sort(names)
+		if d := len(slices.Compact(names)); d != n {
+			t.Errorf("%s: %d different names", c.what, d)
+		}
+	}
+	gone := 0
+	names, _ := lines(&ipc.List{Path: "/a", Form: ipc.FormMLSD, Facts: ipc.FactSize}, func() {
+		for range 500 {
+			_ = os.Remove(fmt.Sprintf("%s/a/%05d", dir, gone))
+			gone++
+		}
+	})
+	if slices.Sort(names); len(names) < n-gone || len(slices.Compact(names)) != len(names) {
+		t.Errorf("%d entries, some of them twice, or more missing than the %d that went", len(names), gone)
 	}
 }
