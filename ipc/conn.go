@@ -114,6 +114,12 @@ func Call[T any](c *Conn, req any, fds ...int) (*T, []int, error) {
 	if err := c.Send(req, fds...); err != nil {
 		return nil, nil, err
 	}
+	return Answer[T](c)
+}
+
+// Answer receives the answer to a call that [Conn.Send] has made. Answers come in
+// the order of the calls.
+func Answer[T any](c *Conn) (*T, []int, error) {
 	m, err := c.Recv()
 	if err != nil {
 		return nil, nil, c.end(err)

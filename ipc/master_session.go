@@ -59,7 +59,15 @@ type Passive struct {
 	Extended bool // EPSV: Address is not needed
 }
 
-// Listening answers Passive and Active: where the listener is, or why not.
+// PassiveAhead asks for the listener of the client's next transfer, while the
+// client still reads of the last one's end. It closes what Passive closes. Nobody
+// gets in by it before the session's page names its number as announced
+// (shm.Page), and after some seconds it goes.
+type PassiveAhead struct {
+	Extended bool // as in Passive
+}
+
+// Listening answers Passive, PassiveAhead and Active: where the listener is, or why not.
 type Listening struct {
 	Seq     uint32 // 0: refused
 	Errno   uint32
@@ -239,5 +247,6 @@ var SessionLane = newDialogue(&Dialogue{
 		{Kind: 15, From: Master, In: SessionOpen, Body: TransferAllowed{}},
 		{Kind: 16, From: Session, In: SessionOpen, Body: EndTransfer{}},
 		{Kind: 17, From: Session, In: SessionLogin | SessionOpen, Body: Record{}},
+		{Kind: 18, From: Session, In: SessionOpen, Body: PassiveAhead{}},
 	},
 })

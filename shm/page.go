@@ -54,7 +54,8 @@ const (
 	pageEnded           // CLOCK_MONOTONIC, nanoseconds, of the end of the last transfer
 	pageRecord          // the record, see below
 
-	pageWords = pageSize / wordSize
+	pageWords     = pageSize / wordSize
+	pageAnnounced = pageWords - 1 // number of the listener ahead that the client is told of
 )
 
 // The page's record, in words.
@@ -76,7 +77,7 @@ const (
 )
 
 // Page is one page of memory that a session writes and master reads as a
-// claim: nothing is decided by it, and nothing in it can harm the reader. The
+// claim, and nothing in it can harm the reader. The
 // session's methods may be called by several goroutines. They cost less than a
 // system call.
 type Page struct {
@@ -344,6 +345,13 @@ func (p *Page) EndTransfer(whole bool) {
 	p.set(StateCommand, -1)
 	p.rec.end()
 }
+
+// Announce says that the client is about to be told of the listener number n,
+// which was opened before it asked.
+func (p *Page) Announce(n uint32) { p.w[pageAnnounced].Store(uint64(n)) }
+
+// Announced is the number of the listener that was last announced; 0: none.
+func (p *Page) Announced() uint32 { return uint32(p.w[pageAnnounced].Load()) }
 
 // SetTLS says whether the control connection is protected.
 func (p *Page) SetTLS(on bool) {

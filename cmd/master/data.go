@@ -4,8 +4,10 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +24,7 @@ type data struct {
 	seq      uint32 // of the last Passive or Active call
 	listener int    // -1: none
 	port     uint16 // of the listener; in the busy table
+	ahead    bool   // the client has not been told of the listener
 	target   netip.AddrPort
 	dialing  int // -1: none
 	expiry   timer
@@ -34,6 +37,10 @@ func (d *data) waits() bool { return d.listener >= 0 || d.dialing >= 0 }
 
 const dialDeadline = 30 * time.Second
 
+// aheadTime is how long a listener is kept that a client may never ask for. A
+// session uses it in the first second only.
+const aheadTime = 5 * time.Second
+
 // portKey is a passive port of master's own; the busy table saves the system
 // calls that would find a port taken by ourselves.
 type portKey struct {
@@ -42,10 +49,15 @@ type portKey struct {
 }
 
 // passive opens a listener on the address the client called and answers where.
-func (m *master) passive(s *session, extended bool) {
+// ahead says that the client has not asked for it yet.
+func (m *master) passive(s *session, extended, ahead bool) {
 	m.dropData(s)
 	s.data.seq++
 	p := s.c.set.Passive
+	if ahead && m.crowded(p) {
+		m.answer(s, &ipc.Listening{Errno: uint32(unix.EAGAIN)})
+		return
+	}
 	fd, port, err := m.listenPassive(s.c.bound.Addr(), p)
 	if err != nil {
 		if s.reports.take(m.loop.now) {
@@ -59,15 +71,25 @@ func (m *master) passive(s *session, extended bool) {
 		m.answer(s, &ipc.Listening{Errno: uint32(unix.ENOBUFS)})
 		return
 	}
-	s.data.listener, s.data.port = fd, port
+	s.data.listener, s.data.port, s.data.ahead = fd, port, ahead
 	m.busy[portKey{s.c.bound.Addr(), port}] = true
-	m.expireData(s, time.Duration(s.c.set.TimeoutStalled)*time.Second)
-	m.trace(traceData, 5, "passive listener", s.c, slog.Int("port", int(port)))
+	if ahead {
+		m.expireAhead(s, aheadTime)
+	} else {
+		m.expireData(s, time.Duration(s.c.set.TimeoutStalled)*time.Second)
+	}
+	m.trace(traceData, 5, "passive listener", s.c, slog.Int("port", int(port)), slog.Bool("ahead", ahead))
 	address := ""
 	if !extended {
 		address = m.shownAddress(s, &p).WithZone("").String()
 	}
 	m.answer(s, &ipc.Listening{Seq: s.data.seq, Address: address, Port: port})
+}
+
+// crowded tells whether half of a range's ports are taken: none is to spare for
+// clients that may not come.
+func (m *master) crowded(p policy.Passive) bool {
+	return p.Min != 0 && 2*len(m.busy) > int(p.Max)-int(p.Min)
 }
 
 // shownAddress is the address of the 227 reply: the configured one, or what its
@@ -104,10 +126,25 @@ func insideOf(items []policy.AddressItem, a netip.Addr) bool {
 	return in
 }
 
+// dynamicTries is how many ports are tried before the kernel is left to pick one.
+const dynamicTries = 16
+
 // listenPassive binds a random free port of the range, and no other one: a
-// firewall lets the range through. Without a range the kernel picks.
+// firewall lets the range through. Without a range it is one of those that the
+// kernel hands out; where most of them are waiting (TIME_WAIT) the kernel itself
+// would look at one after the other.
 func (m *master) listenPassive(local netip.Addr, p policy.Passive) (fd int, port uint16, err error) {
 	if p.Min == 0 {
+		n := uint32(m.dynamic.Max) - uint32(m.dynamic.Min) + 1
+		for tries := dynamicTries; tries > 0 && m.dynamic.Min != 0; tries-- {
+			port := m.dynamic.Min + uint16(randomUint32()%n)
+			if m.busy[portKey{local, port}] {
+				continue
+			}
+			if fd, err := listenTCP(netip.AddrPortFrom(local, port), 4); err == nil {
+				return fd, port, nil
+			}
+		}
 		if fd, err = listenTCP(netip.AddrPortFrom(local, 0), 4); err != nil {
 			return -1, 0, err
 		}
@@ -136,6 +173,17 @@ func (m *master) listenPassive(local netip.Addr, p policy.Passive) (fd int, port
 	return -1, 0, unix.EADDRINUSE
 }
 
+// dynamicPorts are the ports that the kernel hands out (ip_local_port_range).
+func dynamicPorts() policy.Passive {
+	p := policy.Passive{Min: 32768, Max: 60999}
+	var low, high uint16
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if n, _ := fmt.Sscan(string(text), &low, &high); err == nil && n == 2 && low >= 1024 && low <= high {
+		p.Min, p.Max = low, high
+	}
+	return p
+}
+
 // randomUint32 comes from the system's generator: a guessable passive port
 // invites connection theft.
 func randomUint32() uint32 {
@@ -147,6 +195,7 @@ func randomUint32() uint32 {
 // passiveReady accepts until the right peer has come. A foreign connection is
 // dropped and the wait goes on, so that a thief cannot spoil the transfer.
 func (m *master) passiveReady(s *session) {
+	early := s.data.ahead && s.page.Announced() != s.data.seq
 	for range 16 {
 		fd, peer, err := accept(s.data.listener)
 		if err == unix.EAGAIN {
@@ -156,11 +205,18 @@ func (m *master) passiveReady(s *session) {
 			m.deliver(s, -1, err)
 			return
 		}
-		if peer.Addr() != s.c.peer.Addr() && !s.c.set.AllowForeignAddress {
+		why := ""
+		switch {
+		case peer.Addr() != s.c.peer.Addr() && !s.c.set.AllowForeignAddress:
+			why = "from a foreign address"
+		case early:
+			why = "to a port that the client was not told"
+		}
+		if why != "" {
 			unix.Close(fd)
 			m.count(shm.DataRefused)
 			if s.reports.take(m.loop.now) {
-				m.log.Warn("SECURITY VIOLATION: passive connection from a foreign address dropped",
+				m.log.Warn("SECURITY VIOLATION: passive connection "+why+" dropped",
 					append(s.facts(), logging.Kind(logging.SecurityViolation), "foreign", peer.String())...)
 			}
 			continue
@@ -314,6 +370,20 @@ func (m *master) expireData(s *session, d time.Duration) {
 	m.loop.after(&s.data.expiry, d)
 }
 
+// expireAhead bounds how long a listener waits to be announced, and then for the
+// client.
+func (m *master) expireAhead(s *session, d time.Duration) {
+	s.data.expiry.fn = func() {
+		if s.page.Announced() != s.data.seq {
+			m.dropData(s)
+			return
+		}
+		s.data.ahead = false
+		m.expireData(s, time.Duration(s.c.set.TimeoutStalled)*time.Second)
+	}
+	m.loop.after(&s.data.expiry, d)
+}
+
 // dropData closes whatever waits; the sequence number stays.
 func (m *master) dropData(s *session) {
 	m.loop.timers.stop(&s.data.expiry)
@@ -322,7 +392,7 @@ func (m *master) dropData(s *session) {
 	}
 	m.loop.dropFD(&s.data.listener)
 	m.loop.closeFD(&s.data.dialing)
-	s.data.target = netip.AddrPort{}
+	s.data.target, s.data.ahead = netip.AddrPort{}, false
 }
 
 func (m *master) closeData(s *session) {

@@ -32,6 +32,7 @@ type master struct {
 	children map[int]*child
 	waiting  []*client // have spoken, wait for a session
 	busy     map[portKey]bool
+	dynamic  policy.Passive // what the kernel hands out, where there is no range
 
 	census   census
 	places   places
@@ -72,7 +73,7 @@ func newMaster(opt *options, log *logging.Log, l *loop) *master {
 	m := &master{
 		opt: opt, log: log, loop: l,
 		clients: map[uint64]*client{}, sessions: map[uint64]*session{}, children: map[int]*child{},
-		busy: map[portKey]bool{}, oldAuthd: map[int]*authd{},
+		busy: map[portKey]bool{}, dynamic: dynamicPorts(), oldAuthd: map[int]*authd{},
 		census: newCensus(), places: newPlaces(), refusals: refusals{}, started: time.Now(),
 		roof: math.MaxInt, tracer: logging.NewTracer(log.Logger, traceAccept, traceAuthd, traceData, traceDelay, traceLogin, tracePool, traceSession),
 	}

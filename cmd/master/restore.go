@@ -188,7 +188,7 @@ func (m *master) restoreFiles(s *session, x *savedFiles) {
 }
 
 func (m *master) restoreData(s *session, x *savedData) {
-	s.data.seq, s.data.listener, s.data.port = x.Seq, x.Listener, x.Port
+	s.data.seq, s.data.listener, s.data.port, s.data.ahead = x.Seq, x.Listener, x.Port, x.Ahead
 	s.data.target, s.data.dialing = x.Target, x.Dialing
 	var err error
 	if s.data.listener >= 0 {
@@ -200,8 +200,10 @@ func (m *master) restoreData(s *session, x *savedData) {
 	}
 	if err != nil {
 		m.dropData(s)
+	} else if left := max(time.Duration(x.ExpireAt-m.loop.now), time.Millisecond); x.Ahead {
+		m.expireAhead(s, left)
 	} else if x.ExpireAt > 0 {
-		m.expireData(s, max(time.Duration(x.ExpireAt-m.loop.now), time.Millisecond))
+		m.expireData(s, left)
 	}
 }
 

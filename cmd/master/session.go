@@ -180,7 +180,9 @@ func (m *master) laneMessage(s *session, body any) {
 	case *ipc.TakeFiles:
 		m.takeFiles(s)
 	case *ipc.Passive:
-		m.passive(s, q.Extended)
+		m.passive(s, q.Extended, false)
+	case *ipc.PassiveAhead:
+		m.passive(s, q.Extended, true)
 	case *ipc.Active:
 		m.active(s, q.Target)
 	case *ipc.Connect:

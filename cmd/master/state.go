@@ -132,6 +132,7 @@ type savedData struct {
 	Seq      uint32
 	Listener int
 	Port     uint16
+	Ahead    bool
 	Target   netip.AddrPort
 	Dialing  int
 	ExpireAt int64

@@ -263,6 +263,29 @@ func (w *world) master() {
 		listener, target = nil, netip.AddrPort{}
 	}
 	defer drop()
+	host, _, _ := net.SplitHostPort(w.there)
+	open := func() bool {
+		drop()
+		seq++
+		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+		if err != nil {
+			w.answer(ipc.Listening{Errno: uint32(unix.EADDRINUSE)})
+			return false
+		}
+		listener = l
+		return true
+	}
+	letIn := func() {
+		switch {
+		case w.o.Unconnected:
+			w.tell(ipc.Data{Seq: seq, Errno: uint32(unix.ECONNREFUSED)})
+		case !w.o.NoData:
+			go w.accept(listener, seq)
+		}
+	}
+	told := func() {
+		w.answer(ipc.Listening{Seq: seq, Address: host, Port: uint16(listener.Addr().(*net.TCPAddr).Port)})
+	}
 	for {
 		m, err := w.lane.Recv()
 		if err != nil {
@@ -275,22 +298,15 @@ func (w *world) master() {
 		case *ipc.TakeFiles:
 			w.takeFiles()
 		case *ipc.Passive:
-			drop()
-			seq++
-			host, _, _ := net.SplitHostPort(w.there)
-			l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-			if err != nil {
-				w.answer(ipc.Listening{Errno: uint32(unix.EADDRINUSE)})
-				continue
+			if open() {
+				letIn()
+				told()
 			}
-			listener = l
-			switch {
-			case w.o.Unconnected:
-				w.tell(ipc.Data{Seq: seq, Errno: uint32(unix.ECONNREFUSED)})
-			case !w.o.NoData:
-				go w.accept(l, seq)
+		case *ipc.PassiveAhead:
+			if open() {
+				letIn() // whom nobody has told does not come
+				told()
 			}
-			w.answer(ipc.Listening{Seq: seq, Address: host, Port: uint16(l.Addr().(*net.TCPAddr).Port)})
 		case *ipc.Active:
 			drop()
 			seq++

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -24,9 +25,69 @@ const (
 	linkActive
 )
 
+// ahead is the listener that the session asks for before its client does: one
+// that makes transfer after transfer need not wait for master each time. Master
+// lets nobody in by it until the page says that it is announced.
+type ahead struct {
+	wanted   bool           // the last transfer was passive
+	extended bool           // by EPSV
+	waits    bool           // master's answer was not read yet
+	here     *ipc.Listening // the answer; nil: none
+	until    time.Time      // too old after that
+}
+
+// aheadFor is how long after a transfer a client is expected to want another
+// one. Master keeps the listener for longer.
+const aheadFor = time.Second
+
+// askAhead asks for the listener of the next transfer, where the client is one
+// that sends one command after the other. The answer is read when it is needed.
+func (s *Session) askAhead() {
+	wanted := s.ahead.wanted
+	s.ahead.wanted = false
+	if !wanted || s.data.mode != linkNone || s.turns < soonAfter || s.ahead.waits || s.calls.take() > maxCalls {
+		return
+	}
+	if err := s.lane.Send(ipc.PassiveAhead{Extended: s.ahead.extended}); err != nil {
+		s.broken("master", err)
+		return
+	}
+	s.ahead.waits, s.ahead.here, s.ahead.until = true, nil, time.Now().Add(aheadFor)
+}
+
+// hearAhead reads the answer to askAhead, behind which all others come.
+func (s *Session) hearAhead() {
+	if !s.ahead.waits {
+		return
+	}
+	s.ahead.waits = false
+	r, _, err := ipc.Answer[ipc.Listening](s.lane)
+	if err != nil {
+		s.broken("master", err)
+		return
+	}
+	if r.Seq != 0 && r.Errno == 0 {
+		s.ahead.here = r
+	}
+}
+
+// takeAhead returns the listener that was asked for ahead, announced; nil: there
+// is none.
+func (s *Session) takeAhead(extended bool) *ipc.Listening {
+	s.hearAhead()
+	r := s.ahead.here
+	s.ahead.here = nil
+	if r == nil || s.over() || s.ahead.extended != extended || time.Now().After(s.ahead.until) {
+		return nil
+	}
+	s.page.Announce(r.Seq)
+	return r
+}
+
 // dataLink is what the client has set up for its next transfer.
 type dataLink struct {
 	mode  linkMode
+	epsv  bool       // by EPSV
 	seq   uint32     // of master's answer; notices about another are stale
 	came  bool       // fd or errno are known
 	fd    int        // the connected socket, -1: none
@@ -70,15 +131,19 @@ func (s *Session) onlyExtended(verb string) bool {
 // listen asks for a listener. Where there is none the reply is given.
 func (s *Session) listen(extended bool) (*ipc.Listening, bool) {
 	s.dropLink()
-	r, _, ok := call[ipc.Listening](s, ipc.Passive{Extended: extended})
-	if !ok {
-		return nil, false
+	s.ahead.wanted = false
+	r := s.takeAhead(extended)
+	if r == nil {
+		var ok bool
+		if r, _, ok = call[ipc.Listening](s, ipc.Passive{Extended: extended}); !ok {
+			return nil, false
+		}
 	}
 	if r.Seq == 0 || r.Errno != 0 {
 		s.reply(425, "Unable to build data connection: Internal error")
 		return nil, false
 	}
-	s.data.mode, s.data.seq = linkPassive, r.Seq
+	s.data.mode, s.data.seq, s.data.epsv = linkPassive, r.Seq, extended
 	return r, true
 }
 
@@ -248,6 +313,7 @@ func (s *Session) connect() (sock, bool) {
 	fd := s.data.fd
 	s.data.fd = -1
 	waiting := !s.data.came
+	s.ahead.wanted, s.ahead.extended = s.data.mode == linkPassive, s.data.epsv
 	s.dropLink()
 	if err == nil {
 		return sock(fd), true

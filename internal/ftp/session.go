@@ -72,9 +72,10 @@ type Session struct {
 	host     string // the virtual server
 	implicit bool   // the listener is one of implicit TLS
 
-	data dataLink
-	xfer transfer
-	buf  []byte // of transfers that are copied
+	data  dataLink
+	ahead ahead
+	xfer  transfer
+	buf   []byte // of transfers that are copied
 
 	class     string
 	typed     string // the last USER's name
@@ -175,6 +176,7 @@ func (s *Session) turn() {
 	if s.over() {
 		return
 	}
+	s.askAhead()
 	s.page.SetIdle()
 	if s.soon() {
 		return

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"io"
+	"net"
+	"net/netip"
+	"strconv"
+	"testing"
+	"time"
+
+	"sallyport/internal/policy"
+	"sallyport/ipc"
+	"sallyport/shm"
+)
+
+// aheadOf is a logged-in session that has asked for a listener ahead.
+func aheadOf(t *testing.T) (x *caller, notice *ipc.Conn, l *ipc.Listening) {
+	t.Helper()
+	m := newInsideWith(t, street())
+	c, _ := m.arrivalFrom("127.0.0.1:999", "127.0.0.1:21")
+	s, lane, notice := m.spare()
+	m.assign(s, c)
+	lane.SetState(ipc.SessionLogin)
+	x = (&caller{m, s, lane}).open()
+	if _, ok := m.next(notice).(*ipc.Assign); !ok {
+		t.Fatal("no client")
+	}
+	notice.SetState(ipc.SessionOpen)
+	l, ok := x.ask(&ipc.PassiveAhead{}).(*ipc.Listening)
+	if !ok || l.Seq == 0 || l.Port == 0 || l.Address != "127.0.0.1" {
+		t.Fatalf("no listener: %+v", l)
+	}
+	return x, notice, l
+}
+
+// tellPage does what a session does before it tells its client.
+func tellPage(t *testing.T, x *caller, seq uint32) {
+	t.Helper()
+	p, err := shm.OpenPage(x.s.page.fd)
+	must(t, err)
+	p.Announce(seq)
+	p.Close()
+}
+
+func knock(t *testing.T, port uint16) *net.TCPConn {
+	t.Helper()
+	c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port))))
+	must(t, err)
+	t.Cleanup(func() { c.Close() })
+	return c.(*net.TCPConn)
+}
+
+// closed tells whether the other end is.
+func closed(c *net.TCPConn) bool {
+	_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
+	_, err := c.Read(make([]byte, 1))
+	var n net.Error
+	return err == io.EOF || err != nil && !(asNet(err, &n) && n.Timeout())
+}
+
+func asNet(err error, n *net.Error) (ok bool) {
+	*n, ok = err.(net.Error)
+	return ok
+}
+
+// TestNobodyGetsInBeforeTheAnnouncement: who finds the port of a listener that
+// was opened ahead is turned away, and the client has its connection all the same.
+func TestNobodyGetsInBeforeTheAnnouncement(t *testing.T) {
+	x, notice, l := aheadOf(t)
+	m := x.m
+	early := knock(t, l.Port)
+	m.turn("the early one to be turned away", func() bool { return closed(early) })
+	if x.s.data.listener < 0 {
+		t.Fatal("the listener went with it")
+	}
+	if _, err := notice.TryRecv(); err != ipc.ErrAgain {
+		t.Fatalf("the session is told: %v", err)
+	}
+	tellPage(t, x, l.Seq)
+	knock(t, l.Port)
+	if d, ok := m.next(notice).(*ipc.Data); !ok || d.Seq != l.Seq || d.Errno != 0 {
+		t.Errorf("the client's connection: %+v", d)
+	}
+	m.over()
+}
+
+// TestListenersAheadGo: with the time, with any other call about data, and with
+// the session; what was announced has the time that any other listener has.
+func TestListenersAheadGo(t *testing.T) {
+	x, notice, l := aheadOf(t)
+	m := x.m
+	if x.s.data.expiry.when-m.loop.now > int64(aheadTime) {
+		t.Error("it stays for longer than it should")
+	}
+	x.s.data.expiry.fn()
+	if len(m.busy) != 0 || x.s.data.listener >= 0 {
+		t.Fatal("it has not gone with its time")
+	}
+	l = x.ask(&ipc.PassiveAhead{}).(*ipc.Listening)
+	tellPage(t, x, l.Seq)
+	x.s.data.expiry.fn()
+	if x.s.data.listener < 0 {
+		t.Fatal("it has gone though the client was told")
+	}
+	knock(t, l.Port)
+	if d, ok := m.next(notice).(*ipc.Data); !ok || d.Seq != l.Seq || d.Errno != 0 {
+		t.Errorf("the client's connection: %+v", d)
+	}
+	for _, call := range []any{&ipc.Passive{}, &ipc.Active{Target: "127.0.0.1:2000"}, &ipc.CloseData{}} {
+		if l = x.ask(&ipc.PassiveAhead{Extended: true}).(*ipc.Listening); l.Seq == 0 {
+			t.Fatalf("no listener: %+v", l)
+		}
+		x.ask(call)
+		if x.s.data.ahead || m.busy[portKey{netip.MustParseAddr("127.0.0.1"), l.Port}] {
+			t.Errorf("it outlives %T", call)
+		}
+	}
+	x.ask(&ipc.PassiveAhead{})
+	m.over()
+	if len(m.busy) != 0 {
+		t.Error("it outlives its session")
+	}
+}
+
+// TestListenersAheadLeaveRoom: at most half of a range is given to clients that
+// have not asked.
+func TestListenersAheadLeaveRoom(t *testing.T) {
+	m := &master{busy: map[portKey]bool{}}
+	p := policy.Passive{Min: 100, Max: 109}
+	for i := range uint16(10) {
+		if got, want := m.crowded(p), i >= 5; got != want {
+			t.Errorf("%d of 10 taken: crowded %v", i, got)
+		}
+		m.busy[portKey{port: 100 + i}] = true
+	}
+	if m.crowded(policy.Passive{}) {
+		t.Error("crowded without a range")
+	}
+}
