@@ -87,7 +87,7 @@ func TestNobodyGetsInBeforeTheAnnouncement(t *testing.T) {
 // TestListenersAheadGo: with the time, with any other call about data, and with
 // the session; what was announced has the time that any other listener has.
 func TestListenersAheadGo(t *testing.T) {
-	x, notice, l := aheadOf(t)
+	x, notice, _ := aheadOf(t)
 	m := x.m
 	if x.s.data.expiry.when-m.loop.now > int64(aheadTime) {
 		t.Error("it stays for longer than it should")
@@ -96,7 +96,7 @@ func TestListenersAheadGo(t *testing.T) {
 	if len(m.busy) != 0 || x.s.data.listener >= 0 {
 		t.Fatal("it has not gone with its time")
 	}
-	l = x.ask(&ipc.PassiveAhead{}).(*ipc.Listening)
+	l := x.ask(&ipc.PassiveAhead{}).(*ipc.Listening)
 	tellPage(t, x, l.Seq)
 	x.s.data.expiry.fn()
 	if x.s.data.listener < 0 {

@@ -42,6 +42,7 @@ func measurements() []measurement {
 		{name: "ftps-retr", what: "RETR of " + size + " under TLS", units: bulk, tls: true, run: download},
 		{name: "ftps-stor", what: "STOR of " + size + " under TLS", units: bulk, tls: true, run: upload},
 		{name: "login", what: "connect, USER, PASS, QUIT, one after the other", units: perLogin, run: logins(login)},
+		{name: "quit", what: "connect, QUIT: what the handshake of ftps-shake comes on top of", units: perLogin, run: logins(connect)},
 		{name: "ftps-login", what: "the same after a full handshake", units: perLogin, tls: true, run: logins(login)},
 		{name: "ftps-shake", what: "connect, AUTH TLS with a full handshake, QUIT", units: perLogin, tls: true, run: logins(connect)},
 		{name: "banner", what: "connect to the first byte of the banner", units: map[string]string{"time": "ms"}, run: banner},

@@ -181,12 +181,12 @@ max {
 	for _, scheme := range []string{"yescrypt", "bcrypt", "sha512", "argon2id", "mixed"} {
 		add(scheme, file(scheme), "")
 	}
-	add("last", file("yescrypt"), "") // login_attempts is in max, which stands already
+	add("last", file("sha512"), "") // login_attempts is in max, which stands already
 	w.rewrite("last", "max {\n", "max {\n  login_attempts = 1\n")
-	add("banned", file("yescrypt"), "ban {}\n") // up bans the user
-	add("class", file("yescrypt"), "")
+	add("banned", file("sha512"), "ban {}\n") // up bans the user
+	add("class", file("sha512"), "")
 	w.rewrite("class", "root \"none\" {\n", "class \"outside\" {\n  from = [\"127.0.0.0/8\"]\n}\nroot \"none\" {\n  class = [\"outside\"]\n}\nroot \"none\" {\n")
-	add("events", file("yescrypt"), "delay {\n  on_event \"FailedLogin\" { delay = \"50ms-100ms\" }\n}\n")
+	add("events", file("sha512"), "delay {\n  on_event \"FailedLogin\" { delay = \"50ms-100ms\" }\n}\n")
 	add("unix", "auth {\n  order = [\"unix*\"]\n}\n", "")
 	if _, err := os.Stat(filepath.Join(w.o.bin, "pam")); err == nil {
 		add("pam", "auth {\n  order = [\"pam*\"]\n}\n", "")
