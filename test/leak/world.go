@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/crypto/bcrypt"
+
 	"sallyport/internal/auth/crypt"
 	"sallyport/test/peers"
 )
@@ -74,6 +76,13 @@ func sh(script string, args ...string) error {
 // one system account for PAM and the peers, and writes users files.
 func (w *world) accounts() error {
 	hash := func(scheme string) string {
+		if scheme == "bcrypt" { // at the cost that most libraries have as their default
+			h, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.DefaultCost)
+			if err != nil {
+				panic(err)
+			}
+			return string(h)
+		}
 		h, err := crypt.Hash([]byte(password), scheme)
 		if err != nil {
 			panic(err)
