@@ -45,6 +45,9 @@ type PamRequest struct {
 	TTY        string `ipc:"64"`
 	AllowEmpty bool
 	Proven     bool // a certificate has said who it is: the stack's auth phase is left out
+	// Decoy is the setting of a hash that the helper computes after a refusal, for
+	// a name for which no module computes one; "": none.
+	Decoy string `ipc:"512"`
 }
 
 // PamReply is the stack's answer. On success it carries what NSS knows of the
@@ -62,6 +65,7 @@ type PamReply struct {
 	Shell      string `ipc:"1024"`
 	KeepOpen   bool
 	Known      bool // NSS knows the user; else UID to Shell are empty and another source must say who he is
+	Paid       bool // the decoy was computed
 }
 
 // PamClose ends a kept handle: close_session, setcred(DELETE), end.

@@ -151,7 +151,7 @@ func (s *server) cancelPam(w *pamWork) {
 // renames the user is not followed: limits and rules were asked for the name
 // that was typed.
 func pamAnswer(user string, r *ipc.PamReply) (auth.PamAnswer, error) {
-	a := auth.PamAnswer{OK: r.OK, Declined: r.Declined, Reason: r.Reason, Known: r.Known}
+	a := auth.PamAnswer{OK: r.OK, Declined: r.Declined, Reason: r.Reason, Known: r.Known, Paid: r.Paid}
 	if !r.OK {
 		if a.Reason == "" && !a.Declined {
 			a.Reason = auth.ReasonPassword

@@ -242,6 +242,7 @@ func (ss *session) step() {
 			request: ipc.PamRequest{
 				Service: ss.host.Policy.PamService, User: t.attempt.Name(), Secret: t.secret,
 				RHost: ss.rhost(), TTY: "ftp", AllowEmpty: ss.host.Policy.AllowEmpty, Proven: st.Account,
+				Decoy: st.Setting,
 			},
 			done: ss.pamDone,
 		}

@@ -142,6 +142,13 @@ func testVerdicts(t *testing.T) {
 	empty := request("nullok", "empty", "")
 	emptyOK := request("nullok", "empty", "")
 	emptyOK.AllowEmpty = true
+	decoy := func(r *ipc.PamRequest, setting string) *ipc.PamRequest { r.Decoy = setting; return r }
+	paid := *unknown
+	paid.Paid = true
+	yescrypt, err := crypt.Hash([]byte("somebody else's"), "yescrypt")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name string
 		r    *ipc.PamRequest
@@ -164,6 +171,10 @@ func testVerdicts(t *testing.T) {
 			OK: true, Known: true, User: "empty", UID: 61004, GID: 61000, GroupNames: []string{"pamusers"}, Home: "/home/empty", Shell: "/bin/sh",
 		}},
 		{"right password of a user without passwd entry", request("anybody", "ghost", "x"), &ipc.PamReply{OK: true, User: "ghost"}},
+		{"unknown, at the cost of somebody's hash", decoy(request("plain", "nobody-here", "right password"), yescrypt), &paid},
+		{"unknown, at the cost of a short one's", decoy(request("common", "nobody-here", "x\x00y"), "$6$salt$"), &paid},
+		{"unknown, and libcrypt knows no such hash", decoy(request("plain", "nobody-here", "right password"), "$argon2id$v=19$m=65536"), unknown},
+		{"a success costs nothing more", decoy(request("plain", "pamuser", "right password"), yescrypt), ok},
 		{"a delay that modules ask for", request("slow", "pamuser", "wrong password"), no("pamuser", "Incorrect password")},
 	} {
 		t.Run(c.name, func(t *testing.T) {

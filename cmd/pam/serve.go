@@ -66,6 +66,9 @@ func attempt(r *ipc.PamRequest, sessions bool) (*handle, *ipc.PamReply, error) {
 		return nil, nil, err
 	}
 	reply, err := h.login(r, sessions)
+	if err == nil && !reply.OK && r.Decoy != "" {
+		reply.Paid = burn(r.Secret, r.Decoy)
+	}
 	if err != nil || !reply.OK {
 		h.end()
 		return nil, reply, err

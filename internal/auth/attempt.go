@@ -41,7 +41,7 @@ const (
 // Step is the next thing to do.
 type Step struct {
 	Kind    StepKind
-	Setting string // StepHash
+	Setting string // StepHash; StepPam: of the decoy that a refusal is to cost, "" for none
 	Decoy   bool   // StepHash whose result does not matter
 	Account bool   // StepPam: the account phase alone, a certificate has said who it is
 }
@@ -84,6 +84,7 @@ type PamAnswer struct {
 	OK, Declined bool
 	Reason       string
 	Known        bool     // Account is filled
+	Paid         bool     // the step's decoy was computed
 	Account      *Account // as NSS knows the user, after a success
 }
 
@@ -273,7 +274,7 @@ func (a *Attempt) compute(acct *Account) (Step, bool) {
 func (a *Attempt) askPam(s *source) (Step, bool) {
 	if _, set := a.h.passwords[a.name]; !set || a.cert {
 		a.piped = append(a.piped, a.at)
-		return Step{Kind: StepPam, Account: a.cert}, true
+		return Step{Kind: StepPam, Account: a.cert, Setting: a.stackDecoy()}, true
 	}
 	acct, what := (&unixSource{store: a.h.store, sys: a.h.libc}).lookup(a.name, a.h.now())
 	if what == absent || acct == nil {
@@ -317,6 +318,9 @@ func (a *Attempt) HashDone(match bool) {
 func (a *Attempt) PamDone(p PamAnswer) {
 	if !a.take() || a.closing {
 		return
+	}
+	if p.Paid {
+		a.paid = append(a.paid, a.at)
 	}
 	s := &a.h.sources[a.at]
 	switch {

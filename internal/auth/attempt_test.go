@@ -162,6 +162,8 @@ func pamNo(reason string) func() *PamAnswer {
 
 func pamOut() *PamAnswer { return nil }
 
+func pamPaid() *PamAnswer { return &PamAnswer{Declined: true, Paid: true} }
+
 // TestARefusedAttemptCostsWhatEveryFailureCosts, whatever the password; and none
 // is let in.
 func TestARefusedAttemptCostsWhatEveryFailureCosts(t *testing.T) {
@@ -270,6 +272,8 @@ func TestLoginDecision(t *testing.T) {
 		{"pam makes a root", "pam*", nil, "ldap", "right", pamYes(0), "no SECURITY VIOLATION: Root login attempted pam", "pam decoy"},
 		{"root is not put to pam", "pam*", nil, "root", "right", pamYes(0), "no SECURITY VIOLATION: Root login attempted pam", "decoy"},
 		{"pam, below min_uid", "pam*", nil, "ldap", "right", pamYes(999), "no uid 999 is below min_uid pam", "pam decoy"},
+		{"pam pays for whom it does not know", "file pam*", nil, "ldap", "wrong", pamPaid, "no no such user found", "pam decoy"},
+		{"pam pays for somebody who is locked", "pam*", nil, "unlocked", "wrong", pamPaid, "no no such user found", "pam"},
 		{"pam is down", "file pam*", nil, "ldap", "right", pamOut, "out", "pam decoy decoy"},
 		{"pam is down, a virtual user", "file pam*", nil, "virtual", "right", pamOut, "ok 2001 file", "hash"},
 		{"pam is down, a virtual user's wrong password", "file pam*", nil, "virtual", "wrong", pamOut, "out", "hash pam decoy"},

@@ -101,6 +101,21 @@ func (a *Attempt) nextDecoy() (Step, bool) {
 	return Step{}, false
 }
 
+// stackDecoy is the hash that the helper of a PAM stack computes for a name for
+// which the stack's modules compute none. It is computed there and not by a hash
+// worker because modules compute theirs there: what the kernel makes of a new
+// process beside a busy one is otherwise not what it makes of a worker that waits.
+func (a *Attempt) stackDecoy() string {
+	if a.cert || a.empty || a.h.computable(a.name) {
+		return ""
+	}
+	d := a.h.decoy(a.h.stack(), a.name)
+	if slices.Contains(a.h.names.hashes, d) { // a password of the configuration: a worker's
+		return ""
+	}
+	return d
+}
+
 // computable tells whether libc's shadow has a hash for name that a stack would
 // compute.
 func (h *Host) computable(name string) bool {

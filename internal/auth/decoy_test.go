@@ -2,6 +2,7 @@ package auth
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -149,5 +150,32 @@ func TestKindsAreWhatAnAttemptMayCost(t *testing.T) {
 		if lines := h.Explain(name); len(lines) < 3 {
 			t.Errorf("%s: %v", name, lines)
 		}
+	}
+}
+
+// TestTheStackPaysForWhomItDoesNotKnow: the helper is given a decoy for names
+// whose hash no module computes, one of the shadow file's and the same each time.
+func TestTheStackPaysForWhomItDoesNotKnow(t *testing.T) {
+	h := newEtc(t).host(nil, "pam*")
+	for name, want := range map[string]bool{"ldap": true, "unlocked": true, "ghost": true, "unix": false} {
+		var first string
+		for range 2 {
+			st := h.Begin(Request{Name: name, Secret: []byte("wrong")}).Next()
+			if st.Kind != StepPam || (st.Setting != "") != want {
+				t.Fatalf("%s: %+v", name, st)
+			}
+			if want && !slices.Contains(h.stack().hashes(), st.Setting) {
+				t.Errorf("%s: %s is nobody's", name, st.Setting)
+			}
+			if first == "" {
+				first = st.Setting
+			}
+			if st.Setting != first {
+				t.Errorf("%s: another decoy the second time", name)
+			}
+		}
+	}
+	if st := h.Begin(Request{Name: "ldap", ByCertificate: true, Certificate: "ldap"}).Next(); st.Setting != "" {
+		t.Errorf("a certificate pays: %+v", st)
 	}
 }
