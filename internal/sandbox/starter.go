@@ -43,7 +43,7 @@ type kindTraits struct {
 // at a time while a program starts; its wakes cost as much CPU as all else that a
 // login is, and look for goroutines that wait for a processor, of which these
 // programs have none. Their own waits are of seconds.
-const timerSlack = 500 * time.Microsecond
+const timerSlack = 2 * time.Millisecond
 
 var kinds = map[Kind]kindTraits{
 	ForWorkers: {"workers", 0, true, timerSlack},
