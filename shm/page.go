@@ -77,9 +77,8 @@ const (
 )
 
 // Page is one page of memory that a session writes and master reads as a
-// claim, and nothing in it can harm the reader. The
-// session's methods may be called by several goroutines. They cost less than a
-// system call.
+// claim, and nothing in it can harm the reader. The session's methods may be
+// called by several goroutines. They cost less than a system call.
 type Page struct {
 	mem []byte // nil on the heap (tests)
 	w   words

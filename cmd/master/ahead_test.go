@@ -1,9 +1,10 @@
 package main
 
 import (
-	"io"
+	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"testing"
 	"time"
@@ -54,13 +55,7 @@ func knock(t *testing.T, port uint16) *net.TCPConn {
 func closed(c *net.TCPConn) bool {
 	_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
 	_, err := c.Read(make([]byte, 1))
-	var n net.Error
-	return err == io.EOF || err != nil && !(asNet(err, &n) && n.Timeout())
-}
-
-func asNet(err error, n *net.Error) (ok bool) {
-	*n, ok = err.(net.Error)
-	return ok
+	return err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // TestNobodyGetsInBeforeTheAnnouncement: who finds the port of a listener that

@@ -86,8 +86,9 @@ func (m *master) passive(s *session, extended, ahead bool) {
 	m.answer(s, &ipc.Listening{Seq: s.data.seq, Address: address, Port: port})
 }
 
-// crowded tells whether half of a range's ports are taken: none is to spare for
-// clients that may not come.
+// crowded tells whether so many ports are in use that half of the range would be
+// taken: none is to spare for clients that may not come. Ports of other ranges count,
+// too.
 func (m *master) crowded(p policy.Passive) bool {
 	return p.Min != 0 && 2*len(m.busy) > int(p.Max)-int(p.Min)
 }
@@ -192,10 +193,10 @@ func randomUint32() uint32 {
 	return binary.LittleEndian.Uint32(b[:])
 }
 
-// passiveReady accepts until the right peer has come. A foreign connection is
-// dropped and the wait goes on, so that a thief cannot spoil the transfer.
+// passiveReady accepts until the right peer has come. A foreign connection, or one
+// before the client is told of the port, is dropped and the wait goes on, so that a
+// thief cannot spoil the transfer.
 func (m *master) passiveReady(s *session) {
-	early := s.data.ahead && s.page.Announced() != s.data.seq
 	for range 16 {
 		fd, peer, err := accept(s.data.listener)
 		if err == unix.EAGAIN {
@@ -209,7 +210,7 @@ func (m *master) passiveReady(s *session) {
 		switch {
 		case peer.Addr() != s.c.peer.Addr() && !s.c.set.AllowForeignAddress:
 			why = "from a foreign address"
-		case early:
+		case s.data.ahead && s.page.Announced() != s.data.seq: // looked at after the accept: it may be new
 			why = "to a port that the client was not told"
 		}
 		if why != "" {

@@ -103,8 +103,8 @@ func (a *Attempt) nextDecoy() (Step, bool) {
 
 // stackDecoy is the hash that the helper of a PAM stack computes for a name for
 // which the stack's modules compute none. It is computed there and not by a hash
-// worker because modules compute theirs there: what the kernel makes of a new
-// process beside a busy one is otherwise not what it makes of a worker that waits.
+// worker because modules compute theirs there: with a core busy a worker that had
+// waited ended later than a new process (docs/TIMING.md).
 func (a *Attempt) stackDecoy() string {
 	if a.cert || a.empty || a.h.computable(a.name) {
 		return ""

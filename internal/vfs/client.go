@@ -299,16 +299,10 @@ func (l *Listing) Next() ([]byte, error) {
 // is of no more use: an answer that came late would be taken for another one.
 func (l *Listing) receive() error {
 	l.c.ahead = nil
-	m, err := l.c.c.Recv()
+	b, _, err := ipc.Answer[ipc.ListBatch](l.c.c)
 	if err != nil {
 		l.c.Close()
 		return err
-	}
-	b, ok := m.Body.(*ipc.ListBatch)
-	if !ok {
-		m.Close()
-		l.c.Close()
-		return errNoBatch
 	}
 	l.batch, l.fresh = b, true
 	return nil

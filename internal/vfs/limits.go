@@ -22,5 +22,4 @@ const (
 // Breaches of the dialogue.
 var (
 	errNoDescriptor = errors.New("vfs: open was granted but no descriptor came")
-	errNoBatch      = errors.New("vfs: something else came instead of a part of a listing")
 )

@@ -9,8 +9,8 @@ import (
 )
 
 // ahead looks at entries of a large directory on a second thread, while the
-// listing formats lines and looks at others. Asking for the facts is three
-// quarters of a listing's time, and on a network file system nearly all of it.
+// listing formats lines and looks at others. Asking for the facts is two thirds of
+// a listing's time.
 //
 // The listing hands out stretches of the run of entries that it has in hand, at
 // most two at a time, and leaves some entries between them to itself.

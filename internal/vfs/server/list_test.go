@@ -325,14 +325,7 @@ func TestLongDirectoriesComeInRuns(t *testing.T) {
 	for i := range 3000 {
 		touch(t, fmt.Sprintf("%s/%04d", dir, i))
 	}
-	p, err := Start{Root: dir, Home: dir, Links: true}.Enter()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := New(p.Root, strict(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := serverOf(t, dir, strict())
 	defer s.Close()
 	s.sortedRun = 20_000
 	var all []byte
@@ -387,14 +380,7 @@ func TestLookingAheadChangesNothing(t *testing.T) {
 			}
 		}
 	}
-	p, err := Start{Root: dir, Home: dir, Links: true}.Enter()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := New(p.Root, strict(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := serverOf(t, dir, strict())
 	defer s.Close()
 	lines := func(r *ipc.List, during func()) (names, sizes []string) {
 		for b := s.list(r); ; b = s.listNext() {
