@@ -23,6 +23,7 @@ type signals struct {
 func catchSignals() *signals {
 	s := &signals{ch: make(chan os.Signal, 64)}
 	signal.Ignore(unix.SIGPIPE)
+	s.suspend()
 	s.resume()
 	return s
 }
@@ -35,6 +36,10 @@ func (s *signals) resume() {
 // of the next image, which reads the configuration in any case and catches
 // signals anew. Otherwise they would end it before it can. TERM and INT are
 // left as they are.
+//
+// A signal that is being delivered on another thread meanwhile is treated by
+// the runtime as what it found when the signal was caught: the default, which
+// is to end, unless it had been ignored before. So catchSignals calls this too.
 func (s *signals) suspend() { signal.Ignore(unix.SIGHUP, unix.SIGUSR2) }
 
 // handleSignals turns signals into posts to the loop.
