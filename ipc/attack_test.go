@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -97,7 +98,7 @@ func withField(t *testing.T, d *Dialogue, r *row, at int, with []byte) []byte {
 		t.Fatal(err)
 	}
 	for i, f := range r.shape().field {
-		after, err := f.check(rest)
+		after, err := f.take(rest, reflect.New(f.typ).UnsafePointer())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,7 +147,7 @@ func TestMalformedValues(t *testing.T) {
 		}
 		return b
 	}
-	if err := s.whole(whole(-1, "")); err != nil {
+	if err := s.whole(whole(-1, ""), unsafe.Pointer(new(values))); err != nil {
 		t.Fatal(err)
 	}
 	long := func(head string, n int) string { return head + strings.Repeat("61", n) }
@@ -220,20 +221,29 @@ func TestMalformedValues(t *testing.T) {
 		{"map for an empty struct", 12, "80", false},
 	} {
 		b := whole(c.field, c.bytes)
-		if err := s.whole(b); (err == nil) != c.ok {
+		var v values
+		if err := s.whole(b, unsafe.Pointer(&v)); (err == nil) != c.ok {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
 		if !c.ok {
 			continue
 		}
-		var v values
-		if err := decodeStruct(b, &v); err != nil {
-			t.Errorf("%s: the library says %v", c.name, err)
-		}
-		if again, err := encodeStruct(nil, &v); err != nil || !bytes.Equal(again, b) {
+		if again, err := s.put(nil, unsafe.Pointer(&v)); err != nil || !bytes.Equal(again, b) {
 			t.Errorf("%s: encoded again as %x, %v", c.name, again, err)
 		}
+		libraryAgrees(t, b, &v)
+	}
+}
+
+// TestAListIsPaidFor: a head that promises elements takes no memory for them.
+func TestAListIsPaidFor(t *testing.T) {
+	var v struct{ L []struct{ A, B, C, D string } }
+	b := append(unhex("91 dc 10 00"), bytes.Repeat([]byte{0x94}, 4096)...)
+	before := allocated()
+	err := shapeOf(reflect.TypeOf(v)).whole(b, unsafe.Pointer(&v))
+	if got := allocated() - before; err != errShort || got > 64<<10 {
+		t.Errorf("%v, with %d bytes allocated", err, got)
 	}
 }
 
@@ -418,7 +428,7 @@ func TestBlobRefusesWhatIsNone(t *testing.T) {
 		}
 	}
 	var v view
-	right, err := encodeStruct(nil, &view{Name: "x"})
+	right, err := encodeStruct(&view{Name: "x"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,11 @@
 package ipc
 
 import (
+	"bytes"
 	"fmt"
 	"reflect"
 
+	"github.com/vmihailenco/msgpack/v5"
 	"golang.org/x/sys/unix"
 )
 
@@ -16,11 +18,12 @@ const blobSeals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | uni
 // memfd that any number of readers may share. Master hands out the views of the
 // configuration this way. The caller owns the descriptor (close-on-exec).
 func SealBlob(name string, v any) (int, error) {
-	b, err := encodeStruct(nil, v)
+	b, err := encodeStruct(v)
 	if err != nil {
 		return -1, err
 	}
-	if err := shapeOf(structType(v)).whole(b); err != nil {
+	t := structType(v)
+	if err := shapeOf(t).whole(b, reflect.New(t).UnsafePointer()); err != nil {
 		return -1, fmt.Errorf("blob %s: %w", name, err)
 	}
 	if len(b) > MaxBlob {
@@ -46,6 +49,19 @@ func SealBlob(name string, v any) (int, error) {
 		return -1, fmt.Errorf("blob %s: seal: %w", name, err)
 	}
 	return fd, nil
+}
+
+// encodeStruct has the library encode a blob: it is large, and made once for
+// many readers. [shape.put] would make the same of it.
+func encodeStruct(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := msgpack.NewEncoder(&buf)
+	enc.UseArrayEncodedStructs(true)
+	enc.UseCompactInts(true)
+	if err := enc.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode %T: %w", v, err)
+	}
+	return buf.Bytes(), nil
 }
 
 // structType returns the type of a struct or of what a pointer points to.
@@ -83,10 +99,9 @@ func ReadBlob(fd int, v any) error {
 		}
 		off += n
 	}
-	if err := shapeOf(structType(v)).whole(b); err != nil {
-		return fmt.Errorf("blob: %w", err)
-	}
-	if err := decodeStruct(b, v); err != nil {
+	to := reflect.ValueOf(v)
+	to.Elem().SetZero()
+	if err := shapeOf(structType(v)).whole(b, to.UnsafePointer()); err != nil {
 		return fmt.Errorf("blob: %w", err)
 	}
 	return nil

@@ -3,7 +3,9 @@ package ipc
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
+	"unsafe"
 )
 
 // Limits of a message. A peer that exceeds one of them breaks the protocol.
@@ -68,7 +70,8 @@ type Dialogue struct {
 
 	once   sync.Once
 	byKind [128]*row
-	byType map[reflect.Type]*row
+	types  []unsafe.Pointer // of each struct and of the pointer to it
+	byType []*row           // half as many
 }
 
 type row struct {
@@ -78,7 +81,7 @@ type row struct {
 	built *shape
 }
 
-// shape returns what the validator knows of the message. It is computed at the
+// shape returns what the codec knows of the message. It is computed at the
 // first use: a process that lives for one login uses few messages.
 func (r *row) shape() *shape {
 	r.once.Do(func() { r.built = shapeOf(r.typ) })
@@ -100,13 +103,12 @@ func (d *Dialogue) index() {
 		panic(fmt.Sprintf("ipc: %s: no version, or no states", d.Name))
 	}
 	known := State(1)<<len(d.States) - 1
-	d.byType = make(map[reflect.Type]*row, len(d.Rows))
 	for _, r := range d.Rows {
 		t := reflect.TypeOf(r.Body)
 		switch {
 		case r.Kind == 0 || r.Kind > 127 || d.byKind[r.Kind] != nil:
 			panic(fmt.Sprintf("ipc: %s: kind %d is taken or out of range", d.Name, r.Kind))
-		case t.Kind() != reflect.Struct || d.byType[t] != nil:
+		case t.Kind() != reflect.Struct || slices.Contains(d.types, wordsOf(r.Body).typ):
 			panic(fmt.Sprintf("ipc: %s: %s is no struct or occurs twice", d.Name, t))
 		case r.From == 0 || int(r.From) >= len(roleNames):
 			panic(fmt.Sprintf("ipc: %s: nobody sends %s", d.Name, t))
@@ -116,7 +118,9 @@ func (d *Dialogue) index() {
 			panic(fmt.Sprintf("ipc: %s: descriptors of %s", d.Name, t))
 		}
 		x := &row{Row: r, typ: t}
-		d.byKind[r.Kind], d.byType[t] = x, x
+		d.byKind[r.Kind] = x
+		d.byType = append(d.byType, x)
+		d.types = append(d.types, wordsOf(r.Body).typ, wordsOf(reflect.Zero(reflect.PointerTo(t)).Interface()).typ)
 	}
 }
 
@@ -132,7 +136,7 @@ func (d *Dialogue) passes(me Role) bool {
 
 // RowOf returns the row of a message, for documentation and tests.
 func (d *Dialogue) RowOf(body any) (Row, bool) {
-	r := d.rowOf(body)
+	r, _ := d.rowOf(body)
 	if r == nil {
 		return Row{}, false
 	}

@@ -7,11 +7,14 @@
 // error of type [*ProtocolError]; the receiver ends the peer for it.
 //
 // The msgpack library can be made to ask for gigabytes by eight bytes, and it
-// accepts trailing bytes and integers that do not fit. Therefore every datagram
-// passes a validator that knows the expected type (see shape.go) before the
-// library sees it. It accepts exactly what the encoder makes: a message has one
-// encoding. What the table does not allow in this state, from this side, with
-// these descriptors is not even looked at.
+// accepts trailing bytes and integers that do not fit. Therefore it reads nothing
+// that another process sent: a message is read by a codec that knows the expected
+// type and checks while it reads (shape.go, take.go), and accepts exactly what
+// that codec writes (put.go), so a message has one encoding. It is also the one
+// that the library makes: tests compare every message with it, both ways. The
+// library writes the views of the configuration (blob.go). What the table does
+// not allow in this state, from this side, with these descriptors is not even
+// looked at.
 //
 // Two ways of use: a process with one peer (session, files, hash, pam) calls
 // [Call], which blocks; master and authd run an epoll loop and use

@@ -127,3 +127,10 @@ func (c *Conn) setReceiveTimeout(d time.Duration) error {
 	tv := unix.NsecToTimeval(d.Nanoseconds())
 	return unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
 }
+
+// words are what an interface value is made of: its type, by which a message is
+// recognised without hashing, and where its struct is, which holds no pointer
+// alone and so never stands in the word itself.
+type words struct{ typ, data unsafe.Pointer }
+
+func wordsOf(v any) words { return *(*words)(unsafe.Pointer(&v)) }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/vmihailenco/msgpack/v5"
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 )
@@ -105,7 +106,23 @@ func checkDatagram(t interface{ Fatalf(string, ...any) }, d *Dialogue, b []byte)
 	if !bytes.Equal(given, again) {
 		t.Fatalf("accepted %x, which is encoded as %x", given, again)
 	}
+	libraryAgrees(t, rest, body)
 	return true
+}
+
+// libraryAgrees compares an encoding of *v with what the library makes of it, and
+// what the library reads in it with *v.
+func libraryAgrees(t interface{ Fatalf(string, ...any) }, b []byte, v any) {
+	if theirs, err := encodeStruct(v); err != nil || !bytes.Equal(b, theirs) {
+		t.Fatalf("%+v is %x, for the library %x, %v", v, b, theirs, err)
+	}
+	theirs := reflect.New(reflect.TypeOf(v).Elem())
+	if err := msgpack.Unmarshal(b, theirs.Interface()); err != nil {
+		t.Fatalf("the library does not read %x: %v", b, err)
+	}
+	if d := cmp.Diff(v, theirs.Interface()); d != "" {
+		t.Fatalf("%x is another thing for the library: %s", b, d)
+	}
 }
 
 // TestMessagesShareNothing decodes one after the other through the same pooled
@@ -160,7 +177,7 @@ func TestPooledBuffersForgetSecrets(t *testing.T) {
 			t.Error("a receive buffer still holds it")
 		}
 		e := encoders.Get().(*encoder)
-		if free := e.buf.Bytes(); bytes.Contains(free[:cap(free)], secret) {
+		if bytes.Contains(e.buf[:cap(e.buf)], secret) {
 			t.Error("an encoder still holds it")
 		}
 	}

@@ -2,19 +2,24 @@ package ipc
 
 import (
 	"encoding"
-	"fmt"
+	"math"
 	"reflect"
 	"strconv"
 	"sync"
+	"unsafe"
 
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// A shape is what the validator knows of a type: which bytes stand for a value
-// of it, in which range and of which length. Exactly the bytes that the encoder
-// makes are accepted (every length and integer in its shortest form), so that
-// one message has one encoding. A struct is an array of exactly its fields.
+// A shape is what the codec knows of a type: where its fields are, which bytes
+// stand for a value of it, in which range and of which length. Exactly the bytes
+// that [shape.put] makes are accepted by [shape.take] (every length and integer
+// in its shortest form), so that one message has one encoding. A struct is an
+// array of exactly its fields.
 type shape struct {
+	typ   reflect.Type
+	at    uintptr // offset of a field in its struct
+	size  uintptr // of the value in memory
 	kind  shapeKind
 	bits  int      // integers
 	max   int      // longest text or bytes, most elements
@@ -64,7 +69,7 @@ func newShape(t reflect.Type, limit, depth int) *shape {
 	if encodesItself(t) {
 		panic("ipc: " + t.String() + " has an encoding of its own")
 	}
-	s := &shape{max: limit, min: 1}
+	s := &shape{typ: t, size: t.Size(), max: limit, min: 1}
 	switch t.Kind() {
 	case reflect.Bool:
 		s.kind = shapeBool
@@ -84,11 +89,16 @@ func newShape(t reflect.Type, limit, depth int) *shape {
 	case reflect.Struct:
 		s.kind = shapeStruct
 		for f := range t.Fields() {
-			s.field = append(s.field, newShape(f.Type, tagOf(t, f), depth+1))
-			s.min += s.field[len(s.field)-1].min
+			x := newShape(f.Type, tagOf(t, f), depth+1)
+			x.at = f.Offset
+			s.field = append(s.field, x)
+			s.min += x.min
 		}
 	default:
 		panic("ipc: messages may not hold " + t.String())
+	}
+	if s.max > math.MaxUint16 {
+		panic("ipc: " + t.String() + " with a length that takes more than two bytes")
 	}
 	return s
 }
@@ -110,7 +120,7 @@ func tagOf(t reflect.Type, f reflect.StructField) int {
 }
 
 // encodesItself tells whether the library would call a method of the type
-// instead of encoding its fields, past the validator's knowledge.
+// instead of encoding its fields, which would be another encoding than ours.
 func encodesItself(t reflect.Type) bool {
 	for _, i := range []reflect.Type{
 		reflect.TypeFor[msgpack.CustomEncoder](), reflect.TypeFor[msgpack.CustomDecoder](),
@@ -133,83 +143,11 @@ func or(n, otherwise int) int {
 	return n
 }
 
-// whole validates b as exactly one value of the shape.
-func (s *shape) whole(b []byte) error {
-	rest, err := s.check(b)
+// whole reads b, which is exactly one value of the shape, into *p.
+func (s *shape) whole(b []byte, p unsafe.Pointer) error {
+	rest, err := s.take(b, p)
 	if err == nil && len(rest) > 0 {
 		err = errTrailing
 	}
 	return err
-}
-
-// check validates one value at the front of b and returns what follows it. It
-// allocates nothing but its errors, and its depth is that of the type.
-func (s *shape) check(b []byte) (rest []byte, err error) {
-	if len(b) < s.min {
-		return nil, errShort
-	}
-	switch s.kind {
-	case shapeBool:
-		if b[0] != codeFalse && b[0] != codeTrue {
-			return nil, fmt.Errorf("byte %#x where a boolean belongs", b[0])
-		}
-		return b[1:], nil
-	case shapeText, shapeBytes:
-		return s.checkText(b)
-	case shapeList:
-		return s.checkList(b)
-	case shapeStruct:
-		return s.checkStruct(b)
-	}
-	return s.checkInt(b)
-}
-
-func (s *shape) checkText(b []byte) ([]byte, error) {
-	n, rest, err := textHeader(b, s.kind == shapeBytes)
-	switch {
-	case err != nil:
-		return nil, err
-	case n > s.max:
-		return nil, fmt.Errorf("%d bytes, at most %d are allowed", n, s.max)
-	case n > len(rest):
-		return nil, errShort
-	}
-	return rest[n:], nil
-}
-
-func (s *shape) checkList(b []byte) ([]byte, error) {
-	if b[0] == codeNil {
-		return b[1:], nil
-	}
-	n, rest, err := arrayHeader(b)
-	switch {
-	case err != nil:
-		return nil, err
-	case n > s.max:
-		return nil, fmt.Errorf("%d elements, at most %d are allowed", n, s.max)
-	case n*s.elem.min > len(rest):
-		return nil, errShort
-	}
-	for range n {
-		if rest, err = s.elem.check(rest); err != nil {
-			return nil, err
-		}
-	}
-	return rest, nil
-}
-
-func (s *shape) checkStruct(b []byte) ([]byte, error) {
-	n, rest, err := arrayHeader(b)
-	if err != nil {
-		return nil, err
-	}
-	if n != len(s.field) {
-		return nil, fmt.Errorf("struct of %d fields, %d belong there", n, len(s.field))
-	}
-	for _, f := range s.field {
-		if rest, err = f.check(rest); err != nil {
-			return nil, err
-		}
-	}
-	return rest, nil
 }

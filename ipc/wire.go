@@ -19,6 +19,7 @@ const (
 	codeUint64 = 0xcf
 	codeInt8   = 0xd0
 	codeInt64  = 0xd3
+	codeStr0   = 0xa0 // up to 31 bytes
 	codeStr8   = 0xd9
 	codeStr16  = 0xda
 	codeArray0 = 0x90
@@ -38,7 +39,7 @@ func textHeader(b []byte, isBytes bool) (n int, rest []byte, err error) {
 	switch {
 	case isBytes && c == codeNil:
 		return 0, b[1:], nil
-	case !isBytes && c >= 0xa0 && c <= 0xbf:
+	case !isBytes && c >= codeStr0 && c <= codeStr0+31:
 		return int(c & 0x1f), b[1:], nil
 	case isBytes && c == codeBin8, !isBytes && c == codeStr8:
 		if len(b) < 2 {
@@ -78,21 +79,6 @@ func arrayHeader(b []byte) (n int, rest []byte, err error) {
 	default:
 		return 0, nil, fmt.Errorf("byte %#x where an array belongs", c)
 	}
-}
-
-// checkInt validates an integer: the shortest form, within the type's range.
-func (s *shape) checkInt(b []byte) ([]byte, error) {
-	u, neg, size, err := integer(b)
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case s.kind == shapeInt && (u > uint64(math.MaxInt64)>>(64-s.bits) || neg < math.MinInt64>>(64-s.bits)):
-		return nil, errRange
-	case s.kind == shapeUint && (neg < 0 || u > math.MaxUint64>>(64-s.bits)):
-		return nil, errRange
-	}
-	return b[size:], nil
 }
 
 // integer reads an integer of size bytes: u, or where it is negative neg.
