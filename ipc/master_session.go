@@ -28,8 +28,9 @@ type Assign struct {
 // Data brings the data connection that the last Passive or Connect call asked
 // for, or says why there is none. Descriptor: the connected socket, non-blocking.
 type Data struct {
-	Seq   uint32 // of the call it belongs to; another one is stale
-	Errno uint32 // 0: the socket came along
+	Seq   uint32    // of the call it belongs to; another one is stale
+	Errno uint32    // 0: the socket came along
+	Next  Listening // the listener of the next transfer, for Passive.Again; Seq 0: none
 }
 
 // End orders the session to send one last reply and to leave. Master kills it
@@ -44,7 +45,7 @@ type NewAuth struct{}
 
 // SessionNotice is the channel master -> session.
 var SessionNotice = newDialogue(&Dialogue{
-	Name: "master-session notice", Version: 2, States: []string{"idle", "login", "open"},
+	Name: "master-session notice", Version: 3, States: []string{"idle", "login", "open"},
 	Rows: []Row{
 		{Kind: 1, From: Master, In: SessionIdle, FDs: 3, Body: Assign{}},
 		{Kind: 2, From: Master, In: SessionLogin | SessionOpen, FDs: 1, MayFD: true, Body: Data{}},
@@ -57,17 +58,14 @@ var SessionNotice = newDialogue(&Dialogue{
 // pending connection or undelivered data connection of the session is closed.
 type Passive struct {
 	Extended bool // EPSV: Address is not needed
+	// Again says that the client makes transfer after transfer: each connection
+	// brings the listener of the next one along, until another call about data or
+	// some seconds go by. Nobody gets in by that listener before the session's page
+	// names its number as announced (shm.Page).
+	Again bool
 }
 
-// PassiveAhead asks for the listener of the client's next transfer, while the
-// client still reads of the last one's end. It closes what Passive closes. Nobody
-// gets in by it before the session's page names its number as announced
-// (shm.Page), and after some seconds it goes.
-type PassiveAhead struct {
-	Extended bool // as in Passive
-}
-
-// Listening answers Passive, PassiveAhead and Active: where the listener is, or why not.
+// Listening answers Passive and Active: where the listener is, or why not.
 type Listening struct {
 	Seq     uint32 // 0: refused
 	Errno   uint32
@@ -228,7 +226,7 @@ type Bye struct {
 
 // SessionLane is the channel session -> master, with its answers.
 var SessionLane = newDialogue(&Dialogue{
-	Name: "master-session", Version: 2, States: []string{"idle", "login", "open"},
+	Name: "master-session", Version: 3, States: []string{"idle", "login", "open"},
 	Rows: []Row{
 		{Kind: 1, From: Session, In: SessionOpen, Body: Passive{}},
 		{Kind: 2, From: Session, In: SessionOpen, Body: Active{}},
@@ -247,6 +245,5 @@ var SessionLane = newDialogue(&Dialogue{
 		{Kind: 15, From: Master, In: SessionOpen, Body: TransferAllowed{}},
 		{Kind: 16, From: Session, In: SessionOpen, Body: EndTransfer{}},
 		{Kind: 17, From: Session, In: SessionLogin | SessionOpen, Body: Record{}},
-		{Kind: 18, From: Session, In: SessionOpen, Body: PassiveAhead{}},
 	},
 })

@@ -14,28 +14,52 @@ import (
 	"sallyport/shm"
 )
 
-// aheadOf is a logged-in session that has asked for a listener ahead.
-func aheadOf(t *testing.T) (x *caller, notice *ipc.Conn, l *ipc.Listening) {
+// quick is the session of a client that makes transfer after transfer.
+type quick struct {
+	*caller
+	notice *ipc.Conn
+}
+
+func quickOne(t *testing.T) *quick {
 	t.Helper()
 	m := newInsideWith(t, street())
 	c, _ := m.arrivalFrom("127.0.0.1:999", "127.0.0.1:21")
 	s, lane, notice := m.spare()
 	m.assign(s, c)
 	lane.SetState(ipc.SessionLogin)
-	x = (&caller{m, s, lane}).open()
+	x := &quick{(&caller{m, s, lane}).open(), notice}
 	if _, ok := m.next(notice).(*ipc.Assign); !ok {
 		t.Fatal("no client")
 	}
 	notice.SetState(ipc.SessionOpen)
-	l, ok := x.ask(&ipc.PassiveAhead{}).(*ipc.Listening)
-	if !ok || l.Seq == 0 || l.Port == 0 || l.Address != "127.0.0.1" {
+	return x
+}
+
+// ahead makes a transfer's connection, with which the next listener comes.
+func (x *quick) ahead(t *testing.T, extended bool) ipc.Listening {
+	t.Helper()
+	l, ok := x.ask(&ipc.Passive{Extended: extended, Again: true}).(*ipc.Listening)
+	if !ok || l.Seq == 0 || l.Port == 0 {
 		t.Fatalf("no listener: %+v", l)
 	}
-	return x, notice, l
+	return x.connect(t, *l, extended)
+}
+
+func (x *quick) connect(t *testing.T, l ipc.Listening, extended bool) ipc.Listening {
+	t.Helper()
+	knock(t, l.Port)
+	d, ok := x.m.next(x.notice).(*ipc.Data)
+	if !ok || d.Seq != l.Seq || d.Errno != 0 {
+		t.Fatalf("the client's connection: %+v", d)
+	}
+	if n := d.Next; n.Seq == 0 || n.Port == 0 || n.Port == l.Port || (n.Address == "127.0.0.1") == extended {
+		t.Fatalf("the next listener: %+v", n)
+	}
+	return d.Next
 }
 
 // tellPage does what a session does before it tells its client.
-func tellPage(t *testing.T, x *caller, seq uint32) {
+func tellPage(t *testing.T, x *quick, seq uint32) {
 	t.Helper()
 	p, err := shm.OpenPage(x.s.page.fd)
 	must(t, err)
@@ -61,29 +85,28 @@ func closed(c *net.TCPConn) bool {
 // TestNobodyGetsInBeforeTheAnnouncement: who finds the port of a listener that
 // was opened ahead is turned away, and the client has its connection all the same.
 func TestNobodyGetsInBeforeTheAnnouncement(t *testing.T) {
-	x, notice, l := aheadOf(t)
+	x := quickOne(t)
 	m := x.m
+	l := x.ahead(t, false)
 	early := knock(t, l.Port)
 	m.turn("the early one to be turned away", func() bool { return closed(early) })
 	if x.s.data.listener < 0 {
 		t.Fatal("the listener went with it")
 	}
-	if _, err := notice.TryRecv(); err != ipc.ErrAgain {
+	if _, err := x.notice.TryRecv(); err != ipc.ErrAgain {
 		t.Fatalf("the session is told: %v", err)
 	}
 	tellPage(t, x, l.Seq)
-	knock(t, l.Port)
-	if d, ok := m.next(notice).(*ipc.Data); !ok || d.Seq != l.Seq || d.Errno != 0 {
-		t.Errorf("the client's connection: %+v", d)
-	}
+	x.connect(t, l, false)
 	m.over()
 }
 
 // TestListenersAheadGo: with the time, with any other call about data, and with
 // the session; what was announced has the time that any other listener has.
 func TestListenersAheadGo(t *testing.T) {
-	x, notice, _ := aheadOf(t)
+	x := quickOne(t)
 	m := x.m
+	x.ahead(t, true)
 	if x.s.data.expiry.when-m.loop.now > int64(aheadTime) {
 		t.Error("it stays for longer than it should")
 	}
@@ -91,26 +114,21 @@ func TestListenersAheadGo(t *testing.T) {
 	if len(m.busy) != 0 || x.s.data.listener >= 0 {
 		t.Fatal("it has not gone with its time")
 	}
-	l := x.ask(&ipc.PassiveAhead{}).(*ipc.Listening)
+	l := x.ahead(t, true)
 	tellPage(t, x, l.Seq)
 	x.s.data.expiry.fn()
 	if x.s.data.listener < 0 {
 		t.Fatal("it has gone though the client was told")
 	}
-	knock(t, l.Port)
-	if d, ok := m.next(notice).(*ipc.Data); !ok || d.Seq != l.Seq || d.Errno != 0 {
-		t.Errorf("the client's connection: %+v", d)
-	}
+	x.connect(t, l, true)
 	for _, call := range []any{&ipc.Passive{}, &ipc.Active{Target: "127.0.0.1:2000"}, &ipc.CloseData{}} {
-		if l = x.ask(&ipc.PassiveAhead{Extended: true}).(*ipc.Listening); l.Seq == 0 {
-			t.Fatalf("no listener: %+v", l)
-		}
+		l = x.ahead(t, true)
 		x.ask(call)
-		if x.s.data.ahead || m.busy[portKey{netip.MustParseAddr("127.0.0.1"), l.Port}] {
+		if x.s.data.ahead || x.s.data.again || m.busy[portKey{netip.MustParseAddr("127.0.0.1"), l.Port}] {
 			t.Errorf("it outlives %T", call)
 		}
 	}
-	x.ask(&ipc.PassiveAhead{})
+	x.ahead(t, false)
 	m.over()
 	if len(m.busy) != 0 {
 		t.Error("it outlives its session")

@@ -75,7 +75,7 @@ func saveSession(s *session, save func(*child) savedChild) *savedSession {
 		Place: s.place, Transfer: s.transfer, Connected: s.connected, Lifetime: s.lifetime,
 		Answering: s.answering, Parting: s.parting, Condemned: s.condemned, Sentence: s.sentence, Turned: s.turned,
 		Logs: savedLogs{s.logs.root, s.logs.group, s.logs.gid, s.logs.connected},
-		Data: savedData{Seq: s.data.seq, Listener: s.data.listener, Port: s.data.port, Ahead: s.data.ahead, Target: s.data.target, Dialing: s.data.dialing},
+		Data: savedData{Seq: s.data.seq, Listener: s.data.listener, Port: s.data.port, Ahead: s.data.ahead, Extended: s.data.extended, Again: s.data.again, Target: s.data.target, Dialing: s.data.dialing},
 	}
 	if s.data.expiry.armed() {
 		x.Data.ExpireAt = s.data.expiry.when

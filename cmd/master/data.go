@@ -25,6 +25,8 @@ type data struct {
 	listener int    // -1: none
 	port     uint16 // of the listener; in the busy table
 	ahead    bool   // the client has not been told of the listener
+	extended bool   // asked for by EPSV
+	again    bool   // each connection brings the next listener
 	target   netip.AddrPort
 	dialing  int // -1: none
 	expiry   timer
@@ -49,27 +51,35 @@ type portKey struct {
 }
 
 // passive opens a listener on the address the client called and answers where.
-// ahead says that the client has not asked for it yet.
-func (m *master) passive(s *session, extended, ahead bool) {
+func (m *master) passive(s *session, q *ipc.Passive) {
 	m.dropData(s)
-	s.data.seq++
-	p := s.c.set.Passive
-	if ahead && m.crowded(p) {
-		m.answer(s, &ipc.Listening{Errno: uint32(unix.EAGAIN)})
-		return
+	s.data.extended, s.data.again = q.Extended, q.Again
+	l := m.openPassive(s, false)
+	m.answer(s, &l)
+}
+
+// listenAhead opens the listener of the transfer after this one, of which the client does
+// not know yet.
+func (m *master) listenAhead(s *session) ipc.Listening {
+	if m.crowded(s.c.set.Passive) {
+		return ipc.Listening{}
 	}
-	fd, port, err := m.listenPassive(s.c.bound.Addr(), p)
+	return m.openPassive(s, true)
+}
+
+func (m *master) openPassive(s *session, ahead bool) ipc.Listening {
+	p := &s.c.set.Passive
+	s.data.seq++
+	fd, port, err := m.listenPassive(s.c.bound.Addr(), *p)
 	if err != nil {
 		if s.reports.take(m.loop.now) {
 			m.log.Warn("no passive listener", append(s.facts(), "error", err.Error())...)
 		}
-		m.answer(s, &ipc.Listening{Errno: errno(err)})
-		return
+		return ipc.Listening{Errno: errno(err)}
 	}
 	if err := m.loop.add(fd, unix.EPOLLIN, func(uint32) { m.passiveReady(s) }); err != nil {
 		unix.Close(fd)
-		m.answer(s, &ipc.Listening{Errno: uint32(unix.ENOBUFS)})
-		return
+		return ipc.Listening{Errno: uint32(unix.ENOBUFS)}
 	}
 	s.data.listener, s.data.port, s.data.ahead = fd, port, ahead
 	m.busy[portKey{s.c.bound.Addr(), port}] = true
@@ -80,10 +90,10 @@ func (m *master) passive(s *session, extended, ahead bool) {
 	}
 	m.trace(traceData, 5, "passive listener", s.c, slog.Int("port", int(port)), slog.Bool("ahead", ahead))
 	address := ""
-	if !extended {
-		address = m.shownAddress(s, &p).WithZone("").String()
+	if !s.data.extended {
+		address = m.shownAddress(s, p).WithZone("").String()
 	}
-	m.answer(s, &ipc.Listening{Seq: s.data.seq, Address: address, Port: port})
+	return ipc.Listening{Seq: s.data.seq, Address: address, Port: port}
 }
 
 // crowded tells whether so many ports are in use that half of the range would be
@@ -348,17 +358,22 @@ func (m *master) dialed(s *session) {
 
 // deliver pushes a data connection, or why there is none, and forgets it.
 func (m *master) deliver(s *session, fd int, err error) {
-	seq := s.data.seq
+	d := s.data
 	m.dropData(s)
 	if err != nil {
 		m.trace(traceData, 1, "no data connection", s.c, logging.Error(err))
-		m.tell(s, &ipc.Data{Seq: seq, Errno: errno(err)})
+		m.tell(s, &ipc.Data{Seq: d.seq, Errno: errno(err)})
 		return
 	}
 	m.count(shm.DataConnections)
 	s.connected = m.loop.now
 	m.dataMade(s)
-	m.tell(s, &ipc.Data{Seq: seq}, fd)
+	var next ipc.Listening
+	if d.again {
+		s.data.extended, s.data.again = d.extended, true
+		next = m.listenAhead(s)
+	}
+	m.tell(s, &ipc.Data{Seq: d.seq, Next: next}, fd)
 	unix.Close(fd)
 }
 
@@ -393,7 +408,7 @@ func (m *master) dropData(s *session) {
 	}
 	m.loop.dropFD(&s.data.listener)
 	m.loop.closeFD(&s.data.dialing)
-	s.data.target, s.data.ahead = netip.AddrPort{}, false
+	s.data.target, s.data.ahead, s.data.extended, s.data.again = netip.AddrPort{}, false, false, false
 }
 
 func (m *master) closeData(s *session) {

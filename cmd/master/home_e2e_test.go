@@ -36,7 +36,8 @@ func TestCreateHome(t *testing.T) {
 		w.reply("220")
 		w.do("331", "USER ann")
 		w.do("530", "PASS open sesame")
-		if _, err := os.Stat(h.home); err == nil || !strings.Contains(h.log.String(), "may be changed by everybody") {
+		h.waitLog("may be changed by everybody")
+		if _, err := os.Stat(h.home); err == nil {
 			t.Errorf("home: %v", err)
 		}
 		must(t, os.Chmod(h.dir, 0o755))

@@ -188,7 +188,8 @@ func (m *master) restoreFiles(s *session, x *savedFiles) {
 }
 
 func (m *master) restoreData(s *session, x *savedData) {
-	s.data.seq, s.data.listener, s.data.port, s.data.ahead = x.Seq, x.Listener, x.Port, x.Ahead
+	s.data.seq, s.data.listener, s.data.port = x.Seq, x.Listener, x.Port
+	s.data.ahead, s.data.extended, s.data.again = x.Ahead, x.Extended, x.Again
 	s.data.target, s.data.dialing = x.Target, x.Dialing
 	var err error
 	if s.data.listener >= 0 {

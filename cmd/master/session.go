@@ -180,9 +180,7 @@ func (m *master) laneMessage(s *session, body any) {
 	case *ipc.TakeFiles:
 		m.takeFiles(s)
 	case *ipc.Passive:
-		m.passive(s, q.Extended, false)
-	case *ipc.PassiveAhead:
-		m.passive(s, q.Extended, true)
+		m.passive(s, q)
 	case *ipc.Active:
 		m.active(s, q.Target)
 	case *ipc.Connect:

@@ -133,6 +133,8 @@ type savedData struct {
 	Listener int
 	Port     uint16
 	Ahead    bool
+	Extended bool
+	Again    bool
 	Target   netip.AddrPort
 	Dialing  int
 	ExpireAt int64

@@ -54,7 +54,7 @@ func drawClient(t *rapid.T, settings int) savedClient {
 			Child: drawChild(t), Lane: 4, Notice: 5, Page: 6, Open: rapid.Bool().Draw(t, "open"), Ending: rapid.Bool().Draw(t, "ending"),
 			Reason: drawText(t, "reason"), User: drawText(t, "user"), UID: rapid.Uint32().Draw(t, "uid"),
 			Since: rapid.Int64().Draw(t, "since"), Authd: rapid.Int().Draw(t, "authd"), AuthEnd: -1,
-			Data: savedData{Seq: rapid.Uint32().Draw(t, "seq"), Listener: -1, Ahead: rapid.Bool().Draw(t, "ahead"), Dialing: 9, Target: drawAddrPort(t, "target"), ExpireAt: 12},
+			Data: savedData{Seq: rapid.Uint32().Draw(t, "seq"), Listener: -1, Ahead: rapid.Bool().Draw(t, "ahead"), Extended: rapid.Bool().Draw(t, "extended"), Again: rapid.Bool().Draw(t, "again"), Dialing: 9, Target: drawAddrPort(t, "target"), ExpireAt: 12},
 		}
 		if rapid.Bool().Draw(t, "logs in") {
 			x.Place = &place{Host: "h", Anonymous: "ftp", User: drawText(t, "place of"), Class: "c"}

@@ -86,6 +86,7 @@ type world struct {
 	noticeMu sync.Mutex
 	notice   *ipc.Conn
 	page     *shm.Page
+	doors    doors
 
 	mu      sync.Mutex
 	reports []ipc.Report
@@ -253,39 +254,16 @@ func (w *world) verdict(q *ipc.AuthRequest) (ipc.AuthReply, bool) {
 
 // master answers the lane.
 func (w *world) master() {
-	var seq uint32
-	var listener net.Listener
 	var target netip.AddrPort
+	d := &w.doors
 	drop := func() {
-		if listener != nil {
-			listener.Close()
-		}
-		listener, target = nil, netip.AddrPort{}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.close()
+		target = netip.AddrPort{}
 	}
 	defer drop()
 	host, _, _ := net.SplitHostPort(w.there)
-	open := func() bool {
-		drop()
-		seq++
-		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-		if err != nil {
-			w.answer(ipc.Listening{Errno: uint32(unix.EADDRINUSE)})
-			return false
-		}
-		listener = l
-		return true
-	}
-	letIn := func() {
-		switch {
-		case w.o.Unconnected:
-			w.tell(ipc.Data{Seq: seq, Errno: uint32(unix.ECONNREFUSED)})
-		case !w.o.NoData:
-			go w.accept(listener, seq)
-		}
-	}
-	told := func() {
-		w.answer(ipc.Listening{Seq: seq, Address: host, Port: uint16(listener.Addr().(*net.TCPAddr).Port)})
-	}
 	for {
 		m, err := w.lane.Recv()
 		if err != nil {
@@ -298,18 +276,14 @@ func (w *world) master() {
 		case *ipc.TakeFiles:
 			w.takeFiles()
 		case *ipc.Passive:
-			if open() {
-				letIn()
-				told()
-			}
-		case *ipc.PassiveAhead:
-			if open() {
-				letIn() // whom nobody has told does not come
-				told()
-			}
+			drop()
+			d.mu.Lock()
+			l := w.open(host, q.Again)
+			d.mu.Unlock()
+			w.answer(l)
 		case *ipc.Active:
 			drop()
-			seq++
+			seq := d.number(1)
 			t := netip.MustParseAddrPort(q.Target)
 			if why := w.refuse(t); why != "" {
 				w.answer(ipc.Listening{Refusal: why})
@@ -318,11 +292,11 @@ func (w *world) master() {
 			target = t
 			w.answer(ipc.Listening{Seq: seq})
 		case *ipc.Connect:
-			w.answer(ipc.Done{Seq: seq})
-			go w.dial(target, seq)
+			w.answer(ipc.Done{Seq: d.number(0)})
+			go w.dial(target, d.number(0))
 		case *ipc.CloseData:
 			drop()
-			w.answer(ipc.Done{Seq: seq})
+			w.answer(ipc.Done{Seq: d.number(0)})
 		case *ipc.Report:
 			w.mu.Lock()
 			w.reports = append(w.reports, *q)
@@ -384,12 +358,62 @@ func (w *world) tell(body any, fds ...int) {
 	closeFDs(fds)
 }
 
-func (w *world) accept(l net.Listener, seq uint32) {
-	c, err := l.Accept()
-	l.Close()
-	if err == nil {
-		w.tell(ipc.Data{Seq: seq}, detach(c))
+// doors are the passive listener that is open, and the number of the last one or
+// of the last target.
+type doors struct {
+	mu       sync.Mutex
+	seq      uint32
+	listener net.Listener
+}
+
+func (d *doors) close() {
+	if d.listener != nil {
+		d.listener.Close()
 	}
+	d.listener = nil
+}
+
+// number returns the number of the last listener or target, that of another one
+// where one is added.
+func (d *doors) number(add uint32) uint32 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.seq += add
+	return d.seq
+}
+
+// open opens the next listener and lets one client in, and again another one.
+func (w *world) open(host string, again bool) ipc.Listening {
+	d := &w.doors
+	d.close()
+	d.seq++
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return ipc.Listening{Errno: uint32(unix.EADDRINUSE)}
+	}
+	d.listener = l
+	switch {
+	case w.o.Unconnected:
+		w.tell(ipc.Data{Seq: d.seq, Errno: uint32(unix.ECONNREFUSED)})
+	case !w.o.NoData:
+		go w.accept(l, host, d.seq, again)
+	}
+	return ipc.Listening{Seq: d.seq, Address: host, Port: uint16(l.Addr().(*net.TCPAddr).Port)}
+}
+
+func (w *world) accept(l net.Listener, host string, seq uint32, again bool) {
+	c, err := l.Accept()
+	if err != nil {
+		return
+	}
+	w.doors.mu.Lock()
+	defer w.doors.mu.Unlock()
+	data := ipc.Data{Seq: seq}
+	if w.doors.listener == l && again {
+		data.Next = w.open(host, true)
+	}
+	l.Close()
+	w.tell(data, detach(c))
 }
 
 func (w *world) dial(t netip.AddrPort, seq uint32) {

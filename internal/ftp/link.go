@@ -25,59 +25,25 @@ const (
 	linkActive
 )
 
-// ahead is the listener that the session asks for before its client does: one
-// that makes transfer after transfer need not wait for master each time. Master
-// lets nobody in by it until the page says that it is announced.
+// ahead is the listener of the next transfer, which came with the last one's data
+// connection: a client that makes transfer after transfer need not wait for master
+// each time. Master lets nobody in by it until the page says that it is announced.
 type ahead struct {
-	wanted   bool           // the last transfer was passive
+	passive  bool           // the last transfer was
 	extended bool           // by EPSV
-	waits    bool           // master's answer was not read yet
-	here     *ipc.Listening // the answer; nil: none
+	here     *ipc.Listening // nil: none
 	until    time.Time      // too old after that
 }
 
-// aheadFor is how long after a transfer a client is expected to want another
-// one. Master keeps the listener for longer.
-const aheadFor = time.Second
+// aheadFor is how long a listener is used after it came. Master keeps it for
+// longer.
+const aheadFor = 2 * time.Second
 
-// askAhead asks for the listener of the next transfer, where the client is one
-// that sends one command after the other. The answer is read when it is needed.
-func (s *Session) askAhead() {
-	wanted := s.ahead.wanted
-	s.ahead.wanted = false
-	if !wanted || s.data.mode != linkNone || s.turns < soonAfter || s.ahead.waits || s.calls.take() > maxCalls {
-		return
-	}
-	if err := s.lane.Send(ipc.PassiveAhead{Extended: s.ahead.extended}); err != nil {
-		s.broken("master", err)
-		return
-	}
-	s.ahead.waits, s.ahead.here, s.ahead.until = true, nil, time.Now().Add(aheadFor)
-}
-
-// hearAhead reads the answer to askAhead, behind which all others come.
-func (s *Session) hearAhead() {
-	if !s.ahead.waits {
-		return
-	}
-	s.ahead.waits = false
-	r, _, err := ipc.Answer[ipc.Listening](s.lane)
-	if err != nil {
-		s.broken("master", err)
-		return
-	}
-	if r.Seq != 0 && r.Errno == 0 {
-		s.ahead.here = r
-	}
-}
-
-// takeAhead returns the listener that was asked for ahead, announced; nil: there
-// is none.
+// takeAhead returns the listener that came ahead, announced; nil: there is none.
 func (s *Session) takeAhead(extended bool) *ipc.Listening {
-	s.hearAhead()
 	r := s.ahead.here
 	s.ahead.here = nil
-	if r == nil || s.over() || s.ahead.extended != extended || time.Now().After(s.ahead.until) {
+	if r == nil || s.ahead.extended != extended || time.Now().After(s.ahead.until) {
 		return nil
 	}
 	s.page.Announce(r.Seq)
@@ -107,6 +73,9 @@ func (s *Session) dataArrived(d *ipc.Data, fds []int) {
 		s.data.errno = unix.Errno(d.Errno)
 	case len(fds) == 1:
 		s.data.fd = fds[0]
+		if d.Next.Seq != 0 && d.Next.Errno == 0 {
+			s.ahead.here, s.ahead.extended, s.ahead.until = &d.Next, s.data.epsv, time.Now().Add(aheadFor)
+		}
 	default:
 		s.data.errno = unix.EIO
 	}
@@ -131,11 +100,11 @@ func (s *Session) onlyExtended(verb string) bool {
 // listen asks for a listener. Where there is none the reply is given.
 func (s *Session) listen(extended bool) (*ipc.Listening, bool) {
 	s.dropLink()
-	s.ahead.wanted = false
 	r := s.takeAhead(extended)
 	if r == nil {
 		var ok bool
-		if r, _, ok = call[ipc.Listening](s, ipc.Passive{Extended: extended}); !ok {
+		again := s.ahead.passive && s.turns >= soonAfter
+		if r, _, ok = call[ipc.Listening](s, ipc.Passive{Extended: extended, Again: again}); !ok {
 			return nil, false
 		}
 	}
@@ -313,7 +282,7 @@ func (s *Session) connect() (sock, bool) {
 	fd := s.data.fd
 	s.data.fd = -1
 	waiting := !s.data.came
-	s.ahead.wanted, s.ahead.extended = s.data.mode == linkPassive, s.data.epsv
+	s.ahead.passive = s.data.mode == linkPassive
 	s.dropLink()
 	if err == nil {
 		return sock(fd), true

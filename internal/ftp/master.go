@@ -37,12 +37,9 @@ func call[T any](s *Session, req any) (reply *T, fds []int, ok bool) {
 			s.await(0, -1, 0, left)
 		}
 	}
-	if s.hearAhead(); s.over() {
-		return nil, nil, false
-	}
 	switch req.(type) {
 	case ipc.Passive, ipc.Active, ipc.CloseData: // master closes it
-		s.ahead.here, s.ahead.wanted = nil, false
+		s.ahead.here, s.ahead.passive = nil, false
 	}
 	reply, fds, err := ipc.Call[T](s.lane, req)
 	if err != nil {

@@ -176,7 +176,6 @@ func (s *Session) turn() {
 	if s.over() {
 		return
 	}
-	s.askAhead()
 	s.page.SetIdle()
 	if s.soon() {
 		return
@@ -246,7 +245,6 @@ const textUnavailable = "Service not available, closing control connection"
 
 // close says good-bye to everybody.
 func (s *Session) close() {
-	s.hearAhead() // an answer that nobody reads would cost master what was sent last
 	s.lastWords()
 	_ = s.lane.TrySend(&ipc.Bye{Reason: clip(s.why, 256)})
 	s.dropLink()

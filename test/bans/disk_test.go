@@ -179,9 +179,7 @@ func TestDamagedFiles(t *testing.T) {
 				t.Errorf("%d bans", n)
 			}
 			if x.says != "" {
-				if log := d.Log(); !strings.Contains(log, x.says) {
-					t.Errorf("the log does not say %q", x.says)
-				}
+				daemon.Until(t, "the log to say "+x.says, func() bool { return strings.Contains(d.Log(), x.says) })
 				if l, _ := filepath.Glob(filepath.Join(d.Dir, "state", "*.bad")); len(l) != 1 {
 					t.Errorf("kept aside: %v", l)
 				}

@@ -89,9 +89,7 @@ func TestAHijackedSessionCannotUseTheKey(t *testing.T) {
 			t.Error("files were handed over")
 		}
 	})
-	if !strings.Contains(r.log.String(), "SignerAbuse") {
-		t.Error("master was not told")
-	}
+	daemon.Until(t, "master to be told", func() bool { return strings.Contains(r.log.String(), "SignerAbuse") })
 	if got, _ := r.client(t).do(login); got != "ok" {
 		t.Errorf("a bystander's login: %s", got)
 	}
