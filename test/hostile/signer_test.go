@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sallyport/ipc"
+	"sallyport/test/daemon"
 )
 
 // signLine is the puppet's line that asks authd for a signature.
