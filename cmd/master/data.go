@@ -358,23 +358,27 @@ func (m *master) dialed(s *session) {
 
 // deliver pushes a data connection, or why there is none, and forgets it.
 func (m *master) deliver(s *session, fd int, err error) {
-	d := s.data
+	seq, again, extended, listener := s.data.seq, s.data.again, s.data.extended, s.data.listener
+	if err == nil {
+		s.data.listener = -1 // closed below: the session waits
+	}
 	m.dropData(s)
 	if err != nil {
 		m.trace(traceData, 1, "no data connection", s.c, logging.Error(err))
-		m.tell(s, &ipc.Data{Seq: d.seq, Errno: errno(err)})
+		m.tell(s, &ipc.Data{Seq: seq, Errno: errno(err)})
 		return
 	}
 	m.count(shm.DataConnections)
 	s.connected = m.loop.now
 	m.dataMade(s)
 	var next ipc.Listening
-	if d.again {
-		s.data.extended, s.data.again = d.extended, true
+	if again {
+		s.data.extended, s.data.again = extended, true
 		next = m.listenAhead(s)
 	}
-	m.tell(s, &ipc.Data{Seq: d.seq, Next: next}, fd)
+	m.tell(s, &ipc.Data{Seq: seq, Next: next}, fd)
 	unix.Close(fd)
+	m.loop.dropFD(&listener)
 }
 
 // expireData bounds how long a listener or a connection attempt may wait.
@@ -403,10 +407,11 @@ func (m *master) expireAhead(s *session, d time.Duration) {
 // dropData closes whatever waits; the sequence number stays.
 func (m *master) dropData(s *session) {
 	m.loop.timers.stop(&s.data.expiry)
-	if s.data.listener >= 0 {
+	if s.data.port != 0 {
 		delete(m.busy, portKey{s.c.bound.Addr(), s.data.port})
 	}
 	m.loop.dropFD(&s.data.listener)
+	s.data.port = 0
 	m.loop.closeFD(&s.data.dialing)
 	s.data.target, s.data.ahead, s.data.extended, s.data.again = netip.AddrPort{}, false, false, false
 }

@@ -309,7 +309,11 @@ func (s *Session) connect() (sock, bool) {
 // arrival sleeps until master has delivered, the time is up or the client
 // aborts.
 func (s *Session) arrival() error {
-	if !s.data.came {
+	switch {
+	case s.data.came:
+	case s.hasty: // it has connected, or is about to
+		s.hear(s.notice.RecvSoon)
+	default:
 		s.notices() // a client that has connected before its command need not be waited for
 	}
 	for !s.data.came {

@@ -259,7 +259,10 @@ func (s *Session) finish(c conn, err error, out bool) {
 	}
 	s.page.EndTransfer(err == nil)
 	s.xfer.open = false
-	c.close(err != nil)
+	late := err == nil && !out // the client has closed its end and learns nothing from ours
+	if !late {
+		c.close(err != nil)
+	}
 	s.ended(err)
 	if out {
 		s.sums.bytesOut += uint64(s.xfer.done)
@@ -284,6 +287,10 @@ func (s *Session) finish(c conn, err error, out bool) {
 		s.reply(fileCode(f.errno), "Transfer aborted. ", fileText(f.errno))
 	default:
 		s.reply(426, textAborted)
+	}
+	if late {
+		s.flush()
+		c.close(false)
 	}
 }
 

@@ -114,12 +114,15 @@ func (s *Session) sleep(p []unix.PollFd, timeout time.Duration) error {
 	}
 }
 
-// notices takes what master has told, as far as a data connection; what is behind
-// that waits for the next look.
-func (s *Session) notices() {
+// notices takes what master has told.
+func (s *Session) notices() { s.hear(s.notice.TryRecv) }
+
+// hear takes notices as far as a data connection; what is behind that waits for the
+// next look.
+func (s *Session) hear(receive func() (ipc.Message, error)) {
 	s.listened = time.Now()
 	for !s.over() {
-		m, err := s.notice.TryRecv()
+		m, err := receive()
 		switch {
 		case err == ipc.ErrAgain:
 			return
