@@ -65,9 +65,27 @@ func (s *Server) endListing() {
 	if s.listing != nil {
 		s.listing.ahead.stop()
 		s.listing.cur.close()
-		s.listing = nil
+		s.spare, s.listing = s.listing, nil
 	}
 }
+
+// newListing takes over what a short one has left: MLST after MLST need not make
+// all of it anew.
+func (s *Server) newListing() *listing {
+	l := s.spare
+	s.spare = nil
+	if l == nil || cap(l.rows) > spareRows || cap(l.buf) > spareBytes {
+		return &listing{s: s, cur: source{fd: -1}}
+	}
+	clear(l.rows[:cap(l.rows)])
+	*l = listing{s: s, cur: source{fd: -1}, rows: l.rows[:0], memo: l.memo, buf: l.buf[:0]}
+	return l
+}
+
+const (
+	spareRows  = 4
+	spareBytes = 4096
+)
 
 // list starts a listing and returns its first batch.
 func (s *Server) list(r *ipc.List) ipc.ListBatch {
@@ -76,7 +94,8 @@ func (s *Server) list(r *ipc.List) ipc.ListBatch {
 	if err != nil {
 		return refuseList(err)
 	}
-	l := &listing{s: s, form: r.Form, o: parseOptions(r.Options, r.Form), facts: r.Facts, now: time.Now().Unix(), run: s.sortedRun, cur: source{fd: -1}}
+	l := s.newListing()
+	l.form, l.o, l.facts, l.now, l.run = r.Form, parseOptions(r.Options, r.Form), r.Facts, time.Now().Unix(), s.sortedRun
 	if r.Form == ipc.FormMLSD || l.o.order == byNothing {
 		l.run = plainRun
 	}

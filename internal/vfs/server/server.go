@@ -21,6 +21,7 @@ type Server struct {
 	names   *names
 	groups  FindGroups
 	listing *listing // in hand, or nil
+	spare   *listing // a short one that is over
 	copying *copying // in hand, or nil
 	hidden  hiding
 
