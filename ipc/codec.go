@@ -20,7 +20,9 @@ const (
 
 type encoder struct{ buf []byte }
 
-var encoders = sync.Pool{New: func() any { return new(encoder) }}
+// encoders have room for every message with a secret: what a buffer that grows
+// leaves behind is cleared by nobody.
+var encoders = sync.Pool{New: func() any { return &encoder{make([]byte, 0, 8<<10)} }}
 
 // Encode returns the datagram of a message of dialogue d. The body is a struct
 // or a pointer to one; a type the dialogue does not know is an error, as is a
@@ -70,8 +72,8 @@ func (d *Dialogue) rowOf(body any) (*row, unsafe.Pointer) {
 func (e *encoder) bytes() []byte { return e.buf }
 
 func (e *encoder) free() {
+	clear(e.buf) // it may have been a password
 	if cap(e.buf) <= 2*MaxMessage {
-		clear(e.buf) // it may have been a password
 		encoders.Put(e)
 	}
 }

@@ -31,6 +31,7 @@ type Data struct {
 	Seq   uint32    // of the call it belongs to; another one is stale
 	Errno uint32    // 0: the socket came along
 	Next  Listening // the listener of the next transfer, for Passive.Again; Seq 0: none
+	Until int64     // CLOCK_MONOTONIC, nanoseconds: Next is not to be announced after it
 }
 
 // End orders the session to send one last reply and to leave. Master kills it

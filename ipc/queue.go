@@ -87,6 +87,7 @@ func (q *Queue) Drop() {
 }
 
 func (p parked) close() {
+	clear(p.b) // it may have been a password
 	for _, fd := range p.fds {
 		unix.Close(fd)
 	}

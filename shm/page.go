@@ -185,7 +185,7 @@ func pageOn(w words) *Page {
 
 // start makes p ready for writing.
 func (p *Page) start() {
-	p.baseMono = monotonic() // first: p.now must not run ahead
+	p.baseMono = monotonic() // first: p.Now must not run ahead
 	p.base = time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -203,11 +203,11 @@ func monotonic() int64 {
 	return ts.Nano()
 }
 
-// now is CLOCK_MONOTONIC without a system call.
-func (p *Page) now() int64 { return p.baseMono + int64(time.Since(p.base)) }
+// Now is CLOCK_MONOTONIC, in nanoseconds, without a system call, for the session.
+func (p *Page) Now() int64 { return p.baseMono + int64(time.Since(p.base)) }
 
 func (p *Page) begin() {
-	now := uint64(p.now())
+	now := uint64(p.Now())
 	if p.rec.begin() {
 		p.verb, p.arg, p.dir, p.cut = 0, 0, 0, 0
 	}
@@ -325,12 +325,12 @@ func (p *Page) AddBytes(n int64) {
 	} else {
 		p.w[pageOut].Add(uint64(n))
 	}
-	p.w[pageActivity].Store(uint64(p.now()))
+	p.w[pageActivity].Store(uint64(p.Now()))
 }
 
 // Touch says that a long command is still at work. Like AddBytes it takes no
 // lock.
-func (p *Page) Touch() { p.w[pageActivity].Store(uint64(p.now())) }
+func (p *Page) Touch() { p.w[pageActivity].Store(uint64(p.Now())) }
 
 // EndTransfer says that the transfer in hand is over; whole counts its file.
 func (p *Page) EndTransfer(whole bool) {
@@ -350,7 +350,12 @@ func (p *Page) EndTransfer(whole bool) {
 func (p *Page) Announce(n uint32) { p.w[pageAnnounced].Store(uint64(n)) }
 
 // Announced is the number of the listener that was last announced; 0: none.
-func (p *Page) Announced() uint32 { return uint32(p.w[pageAnnounced].Load()) }
+func (p *Page) Announced() uint32 {
+	if len(p.w) == 0 || p.w[pageMagic].Load() != pageHash { // master could not read this page
+		return 0
+	}
+	return uint32(p.w[pageAnnounced].Load())
+}
 
 // SetTLS says whether the control connection is protected.
 func (p *Page) SetTLS(on bool) {

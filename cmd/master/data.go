@@ -39,9 +39,13 @@ func (d *data) waits() bool { return d.listener >= 0 || d.dialing >= 0 }
 
 const dialDeadline = 30 * time.Second
 
-// aheadTime is how long a listener is kept that a client may never ask for. A
-// session uses it in the first second only.
-const aheadTime = 5 * time.Second
+// aheadTime is how long a listener is kept that a client may never ask for,
+// aheadUse how long the session may announce it: so that none is announced that is
+// about to go.
+const (
+	aheadTime = 5 * time.Second
+	aheadUse  = 2 * time.Second
+)
 
 // portKey is a passive port of master's own; the busy table saves the system
 // calls that would find a port taken by ourselves.
@@ -100,7 +104,7 @@ func (m *master) openPassive(s *session, ahead bool) ipc.Listening {
 // taken: none is to spare for clients that may not come. Ports of other ranges count,
 // too.
 func (m *master) crowded(p policy.Passive) bool {
-	return p.Min != 0 && 2*len(m.busy) > int(p.Max)-int(p.Min)
+	return p.Min != 0 && 2*(len(m.busy)+1) > int(p.Max)-int(p.Min)+1
 }
 
 // shownAddress is the address of the 227 reply: the configured one, or what its
@@ -203,37 +207,41 @@ func randomUint32() uint32 {
 	return binary.LittleEndian.Uint32(b[:])
 }
 
-// passiveReady accepts until the right peer has come. A foreign connection, or one
-// before the client is told of the port, is dropped and the wait goes on, so that a
+// passiveReady accepts one connection. One from a foreign peer, or one that came
+// before the client was told of the port, is dropped and the wait goes on, so that a
 // thief cannot spoil the transfer.
+//
+// The page is looked at before the accept: who is accepted has come before that, so
+// the client, who comes after the announcement, is never taken for somebody else.
+// Whoever came so shortly before it that this loop has not turned since is taken for
+// the client, as is who is faster after it.
 func (m *master) passiveReady(s *session) {
-	for range 16 {
-		fd, peer, err := accept(s.data.listener)
-		if err == unix.EAGAIN {
-			return
-		}
-		if err != nil {
-			m.deliver(s, -1, err)
-			return
-		}
-		why := ""
-		switch {
-		case peer.Addr() != s.c.peer.Addr() && !s.c.set.AllowForeignAddress:
-			why = "from a foreign address"
-		case s.data.ahead && s.page.Announced() != s.data.seq: // looked at after the accept: it may be new
-			why = "to a port that the client was not told"
-		}
-		if why != "" {
-			unix.Close(fd)
-			m.count(shm.DataRefused)
-			if s.reports.take(m.loop.now) {
-				m.log.Warn("SECURITY VIOLATION: passive connection "+why+" dropped",
-					append(s.facts(), logging.Kind(logging.SecurityViolation), "foreign", peer.String())...)
-			}
-			continue
-		}
+	told := !s.data.ahead || s.page.Announced() == s.data.seq
+	fd, peer, err := accept(s.data.listener)
+	if err == unix.EAGAIN {
+		return
+	}
+	if err != nil {
+		m.deliver(s, -1, err)
+		return
+	}
+	why := ""
+	switch {
+	case peer.Addr() != s.c.peer.Addr() && !s.c.set.AllowForeignAddress:
+		why = "from a foreign address"
+	case !told:
+		why = "to a port that the client was not told"
+		s.data.again = false // somebody lies in wait
+	}
+	if why == "" {
 		m.deliver(s, fd, nil)
 		return
+	}
+	unix.Close(fd)
+	m.count(shm.DataRefused)
+	if s.reports.take(m.loop.now) {
+		m.log.Warn("SECURITY VIOLATION: passive connection "+why+" dropped",
+			append(s.facts(), logging.Kind(logging.SecurityViolation), "foreign", peer.String())...)
 	}
 }
 
@@ -371,12 +379,12 @@ func (m *master) deliver(s *session, fd int, err error) {
 	m.count(shm.DataConnections)
 	s.connected = m.loop.now
 	m.dataMade(s)
-	var next ipc.Listening
+	data := ipc.Data{Seq: seq}
 	if again {
 		s.data.extended, s.data.again = extended, true
-		next = m.listenAhead(s)
+		data.Next, data.Until = m.listenAhead(s), m.loop.now+int64(aheadUse)
 	}
-	m.tell(s, &ipc.Data{Seq: seq, Next: next}, fd)
+	m.tell(s, &data, fd)
 	unix.Close(fd)
 	m.loop.dropFD(&listener)
 }

@@ -9,7 +9,7 @@ type timer struct {
 }
 
 // armed tells whether the timer will fire.
-func (t *timer) armed() bool { return t.at > 0 }
+func (t *timer) armed() bool { return t.at != 0 }
 
 // timers is a binary heap of deadlines, the nearest first. Thousands of silent
 // clients have one each, therefore arming and stopping cost log n and no

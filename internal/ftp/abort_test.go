@@ -303,8 +303,9 @@ func TestPassiveConnectionThatNeverComes(t *testing.T) {
 }
 
 func TestStalledTransfer(t *testing.T) {
+	t.Parallel()
 	o := ordinary()
-	o.View.TimeoutStalled = 1
+	o.View.TimeoutStalled = 4 // the connection is awaited for no longer, either
 	w := begin(t, o)
 	w.login()
 	w.passive()

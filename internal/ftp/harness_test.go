@@ -2,6 +2,7 @@ package ftp
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -44,6 +45,7 @@ type setup struct {
 	Serve       func(c *ipc.Conn)                              // instead of the files process
 	Unconnected bool                                           // passive connections fail at once
 	NoData      bool                                           // passive connections never arrive
+	AheadFor    time.Duration                                  // how long the next listener may be announced; 0: two seconds
 	Sizes       int64                                          // bytes that RETR and STOR may have
 	Anonymous   bool                                           // master says that the login was one
 	Rates       []ipc.RateRule
@@ -410,10 +412,17 @@ func (w *world) accept(l net.Listener, host string, seq uint32, again bool) {
 	defer w.doors.mu.Unlock()
 	data := ipc.Data{Seq: seq}
 	if w.doors.listener == l && again {
-		data.Next = w.open(host, true)
+		data.Next, data.Until = w.open(host, true), monotonic()+int64(cmp.Or(w.o.AheadFor, 2*time.Second))
 	}
 	l.Close()
 	w.tell(data, detach(c))
+}
+
+// monotonic is master's clock.
+func monotonic() int64 {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // never fails
+	return ts.Nano()
 }
 
 func (w *world) dial(t netip.AddrPort, seq uint32) {

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -32,18 +31,14 @@ type ahead struct {
 	passive  bool           // the last transfer was
 	extended bool           // by EPSV
 	here     *ipc.Listening // nil: none
-	until    time.Time      // too old after that
+	until    int64          // by the page's clock; master keeps it for longer
 }
-
-// aheadFor is how long a listener is used after it came. Master keeps it for
-// longer.
-const aheadFor = 2 * time.Second
 
 // takeAhead returns the listener that came ahead, announced; nil: there is none.
 func (s *Session) takeAhead(extended bool) *ipc.Listening {
 	r := s.ahead.here
 	s.ahead.here = nil
-	if r == nil || s.ahead.extended != extended || time.Now().After(s.ahead.until) {
+	if r == nil || s.ahead.extended != extended || s.page.Now() > s.ahead.until {
 		return nil
 	}
 	s.page.Announce(r.Seq)
@@ -62,6 +57,9 @@ type dataLink struct {
 
 // dataArrived takes a data connection from master.
 func (s *Session) dataArrived(d *ipc.Data, fds []int) {
+	if s.ahead.here != nil && d.Seq == s.ahead.here.Seq { // master could not keep it
+		s.ahead.here = nil
+	}
 	if s.data.mode == linkNone || s.data.came || d.Seq != s.data.seq {
 		closeFDs(fds)
 		return
@@ -74,7 +72,7 @@ func (s *Session) dataArrived(d *ipc.Data, fds []int) {
 	case len(fds) == 1:
 		s.data.fd = fds[0]
 		if d.Next.Seq != 0 && d.Next.Errno == 0 {
-			s.ahead.here, s.ahead.extended, s.ahead.until = &d.Next, s.data.epsv, time.Now().Add(aheadFor)
+			s.ahead.here, s.ahead.extended, s.ahead.until = &d.Next, s.data.epsv, d.Until
 		}
 	default:
 		s.data.errno = unix.EIO

@@ -56,12 +56,12 @@ func (s *Session) text(text ...string) {
 }
 
 func appendClean(b []byte, t string) []byte {
-	for i := range len(t) {
-		switch c := t[i]; c {
+	start := len(b)
+	b = append(b, t...)
+	for i, c := range b[start:] {
+		switch c {
 		case '\r', '\n', 0:
-			b = append(b, '?')
-		default:
-			b = append(b, c)
+			b[start+i] = '?'
 		}
 	}
 	return b

@@ -675,7 +675,7 @@ func TestAbortDuringADataHandshake(t *testing.T) {
 func TestSlowDataHandshake(t *testing.T) {
 	t.Parallel()
 	o, _ := withTLS()
-	o.View.TLS.Handshake = 1
+	o.View.TLS.Handshake = 4 // of the control connection, too
 	w := begin(t, o)
 	w.privateLogin(tlsClient(tls.VersionTLS13))
 	w.put("a", "the old content")
