@@ -182,3 +182,24 @@ func TestPooledBuffersForgetSecrets(t *testing.T) {
 		}
 	}
 }
+
+// TestSecretsNeedNoLargerBuffer: what append leaves behind is cleared by nobody.
+func TestSecretsNeedNoLargerBuffer(t *testing.T) {
+	found := 0
+	eachRow(t, func(t *testing.T, _ *Dialogue, r *row) {
+		if f, ok := r.typ.FieldByName("Secret"); !ok || f.Type.Kind() != reflect.Slice {
+			return
+		}
+		found++
+		most := headLen + 3
+		for _, f := range r.shape().field {
+			most += 9 + f.max
+		}
+		if e := encoders.New().(*encoder); most > cap(e.buf) {
+			t.Errorf("up to %d bytes, an encoder has room for %d", most, cap(e.buf))
+		}
+	})
+	if found == 0 {
+		t.Error("no message has a secret")
+	}
+}
