@@ -211,8 +211,8 @@ func TestConnectDelaysTheGreeting(t *testing.T) {
 // TestAnswersWaitWhateverDies: authd is killed while an answer waits; the answer
 // that comes in the end has waited, too.
 func TestAnswersWaitWhateverDies(t *testing.T) {
-	const wait = 700 * time.Millisecond
-	h := prepare(t, os.Geteuid() != 0, "delay {\n  on_event \"FailedLogin\" { delay = \"700ms\" }\n}\n").start()
+	const wait = 3 * time.Second // longer than the look at the log and the kill take
+	h := prepare(t, os.Geteuid() != 0, "delay {\n  on_event \"FailedLogin\" { delay = \"3s\" }\n}\n").start()
 	w := h.dial()
 	w.reply("220")
 	w.do("331", "USER ghost")

@@ -54,10 +54,10 @@ func TestCreateHome(t *testing.T) {
 		if st.Uid != was.Uid || st.Gid != was.Gid || st.Mode != syscall.S_IFDIR|0o750 {
 			t.Errorf("home %o %d:%d", st.Mode, st.Uid, st.Gid)
 		}
+		h.stop()
 		if n := strings.Count(h.log.String(), "home made"); n != 1 {
 			t.Errorf("made %d times", n)
 		}
-		h.stop()
 	})
 }
 

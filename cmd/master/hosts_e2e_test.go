@@ -34,7 +34,7 @@ virtual_host "two" {
   root %q {}
 }
 timeout {
-  login = "4s"
+  login = "8s"
 }
 `, "DIR/one", "DIR/two")+rest)
 	conf, err := os.ReadFile(h.conf())
@@ -86,7 +86,7 @@ func TestHostsByName(t *testing.T) {
 	if got := z.do("504", "HOST one.example.org"); !strings.Contains(got, "(2) for your host") {
 		t.Errorf("one too many of this address: %q", got)
 	}
-	if got := y.ended(); got != "421 Login timeout (4 seconds): closing control connection\r\n" {
+	if got := y.ended(); got != "421 Login timeout (8 seconds): closing control connection\r\n" {
 		t.Errorf("after HOST of a host with more time: %q", got)
 	}
 	h.stop()
@@ -98,7 +98,7 @@ func TestAHostOutlivesUpgradesAndAuthd(t *testing.T) {
 	h := streets(t, "virtual_host \"late\" {\n  timeout {\n    login = \"5m\"\n  }\n  names = [\"late.example.org\"]\n}\n")
 	conf, err := os.ReadFile(h.conf())
 	must(t, err)
-	must(t, os.WriteFile(h.conf(), []byte(strings.Replace(string(conf), `login = "4s"`, `login = "5m"`, 1)), 0o644))
+	must(t, os.WriteFile(h.conf(), []byte(strings.Replace(string(conf), `login = "8s"`, `login = "5m"`, 1)), 0o644))
 	h.start()
 	w := h.dial()
 	w.reply("220")

@@ -235,12 +235,15 @@ func (h *house) ctlCmd(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// status asks for the daemon's state; the command's exit status tells of the
-// same and is not looked at.
+// status asks for the daemon's state, again where an upgrade leaves a question
+// without an answer; the command's exit status tells of the same and is not looked
+// at.
 func (h *house) status() (s control.Status) {
 	h.t.Helper()
-	out, _ := h.ctlCmd("status", "--json").Output()
-	must(h.t, json.Unmarshal(out, &s))
+	until(h.t, "the daemon's state", func() bool {
+		out, _ := h.ctlCmd("status", "--json").Output()
+		return json.Unmarshal(out, &s) == nil
+	})
 	return s
 }
 

@@ -25,27 +25,29 @@ func (w *wire) ended() string {
 // TestDeadlinesAreMasters: login and idle time-outs speak their text, with and
 // without a session process, and a transfer in hand suspends the idle one.
 func TestDeadlinesAreMasters(t *testing.T) {
-	h := prepare(t, true, "timeout {\n  login = \"2s\"\n  idle  = \"1s\"\n}\n").start()
-	silent, named, idle, busy := h.dial(), h.dial(), h.dial().login(), h.dial().login()
-	silent.reply("220")
-	named.reply("220")
-	named.do("331", "USER ann")
+	h := prepare(t, true, "timeout {\n  login = \"8s\"\n  idle  = \"4s\"\n}\n").start()
+	busy := h.dial().login()
 	d := busy.passive()
 	busy.do("150", "STOR slow.bin")
 	start := time.Now()
-	if got := idle.ended(); got != "421 Idle timeout (1 second): closing control connection\r\n" {
+	silent, named, idle := h.dial(), h.dial(), h.dial()
+	named.reply("220")
+	named.do("331", "USER ann")
+	silent.reply("220")
+	idle.login()
+	if got := idle.ended(); got != "421 Idle timeout (4 seconds): closing control connection\r\n" {
 		t.Errorf("idle: %q", got)
 	}
 	for name, w := range map[string]*wire{"silent": silent, "named": named} {
-		want := "421 Login timeout (2 seconds): closing control connection\r\n"
+		want := "421 Login timeout (8 seconds): closing control connection\r\n"
 		if name == "named" {
-			want = "421 Idle timeout (1 second): closing control connection\r\n"
+			want = "421 Idle timeout (4 seconds): closing control connection\r\n"
 		}
 		if got := w.ended(); got != want {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
-	if time.Since(start) < 1100*time.Millisecond {
+	if time.Since(start) < 4100*time.Millisecond {
 		t.Error("the time-outs came too early to tell whether a transfer suspends them")
 	}
 	fmt.Fprint(d, "still here")

@@ -185,7 +185,7 @@ func TestExtendedLogOfASession(t *testing.T) {
 
 // TestHowASessionEndsIsLogged by the words of %E.
 func TestHowASessionEndsIsLogged(t *testing.T) {
-	h := withLogs(t, false, "timeout {\n  idle = \"1s\"\n}\nlog {\n  extended \"LOGS/x\" {\n    commands = [\"EXIT\"]\n    format = \"%U|%E\"\n  }\n}\n").start()
+	h := withLogs(t, false, "timeout {\n  idle = \"4s\"\n}\nlog {\n  extended \"LOGS/x\" {\n    commands = [\"EXIT\"]\n    format = \"%U|%E\"\n  }\n}\n").start()
 	for i, c := range []struct {
 		end  func(w *wire)
 		want string

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -47,6 +48,7 @@ type fake struct {
 	calls []string
 	err   error
 	hold  chan struct{} // Who waits for it, or for its context
+	held  atomic.Int32  // how many have waited
 }
 
 func (f *fake) call(format string, args ...any) error {
@@ -62,6 +64,7 @@ func (f *fake) Status(context.Context) (Status, error) {
 
 func (f *fake) Who(ctx context.Context) ([]SessionInfo, error) {
 	if f.hold != nil {
+		f.held.Add(1)
 		select {
 		case <-f.hold:
 		case <-ctx.Done():
@@ -362,7 +365,7 @@ func TestCloseAnswersWhatIsInHandAndRemovesTheSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer idle.Close()
-	for s.slots.Load() < 2 { // both are being served
+	for s.slots.Load() < 2 || f.held.Load() < 1 { // both are being served, and one was asked for
 		time.Sleep(time.Millisecond)
 	}
 	s.Close()

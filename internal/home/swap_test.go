@@ -56,7 +56,7 @@ func TestANeighboursHomeIsNotTakenForTheOneBegun(t *testing.T) {
 	must(t, os.Chown(team+"/bob", 12345, 12345))
 	must(t, unix.Chmod(team+"/bob", 0o700))
 	swapped := false
-	for range 20 {
+	for range 200 { // the first one, as a rule
 		stop := make(chan struct{})
 		there := swapper(t, team, team+"/bob", stop)
 		created, err := Make(Request{Path: team + "/mallory", UID: uid, GID: gid, Mode: 0o700, DirMode: 0o711, Skeleton: top + "/skel"})

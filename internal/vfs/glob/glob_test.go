@@ -87,7 +87,7 @@ func TestExpand(t *testing.T) {
 }
 
 // Patterns that make a backtracking or naively expanding matcher take forever.
-// The time is a hundred times what is needed; a step count would say the same.
+// The time is a thousand times what is needed; a step count would say the same.
 func TestHostilePatternsAreCheap(t *testing.T) {
 	start := time.Now()
 	if _, ok := Expand(strings.Repeat("{a,b}", 20)); ok {
@@ -108,7 +108,7 @@ func TestHostilePatternsAreCheap(t *testing.T) {
 	if ok, steps = Compile(strings.Repeat("*"+strings.Repeat("a", 60), 4) + "*b").Match(name); ok || steps > MaxName*MaxName {
 		t.Errorf("match %v after %d steps", ok, steps)
 	}
-	if d := time.Since(start); d > time.Second {
+	if d := time.Since(start); d > 10*time.Second {
 		t.Errorf("took %v", d)
 	}
 }
