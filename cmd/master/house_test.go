@@ -156,6 +156,18 @@ func (h *house) start() *house {
 	out, err := h.cmd.StdoutPipe()
 	must(h.t, err)
 	must(h.t, h.cmd.Start())
+	h.t.Cleanup(func() {
+		if h.cmd.ProcessState == nil { // a killed daemon cannot tidy up
+			_ = h.cmd.Process.Kill()
+			left, _ := filepath.Glob("/dev/shm/sallyport.t" + filepath.Base(h.dir)[16:] + ".*")
+			for _, name := range left {
+				os.Remove(name)
+			}
+		}
+		if h.t.Failed() {
+			h.t.Logf("the daemon's log:\n%s", h.log.String())
+		}
+	})
 	line := make(chan string, 1)
 	go func() {
 		r := bufio.NewReader(out)
@@ -182,18 +194,6 @@ func (h *house) start() *house {
 		_ = h.cmd.Process.Kill()
 		h.t.Fatalf("no ready line\n%s", h.log.String())
 	}
-	h.t.Cleanup(func() {
-		if h.cmd.ProcessState == nil { // a killed daemon cannot tidy up
-			_ = h.cmd.Process.Kill()
-			left, _ := filepath.Glob("/dev/shm/sallyport.t" + filepath.Base(h.dir)[16:] + ".*")
-			for _, name := range left {
-				os.Remove(name)
-			}
-		}
-		if h.t.Failed() {
-			h.t.Logf("the daemon's log:\n%s", h.log.String())
-		}
-	})
 	return h
 }
 

@@ -110,7 +110,7 @@ func (l listed) has(kind, name string) bool {
 // TestMaxLoginAttempts: the client that uses up its attempts hears what it always
 // hears; then its address is refused without a word, until the ban has ended.
 func TestMaxLoginAttempts(t *testing.T) {
-	d := start(t, rule("MaxLoginAttempts", "1/1m", "3s"), "max {\n  login_attempts = 2\n}\n")
+	d := start(t, rule("MaxLoginAttempts", "1/1m", "6s"), "max {\n  login_attempts = 2\n}\n")
 	c := from(t, d, "127.0.0.1")
 	fail(c, "alice")
 	fail(c, "alice")
@@ -120,7 +120,9 @@ func TestMaxLoginAttempts(t *testing.T) {
 	refused(t, d, "127.0.0.1", "")
 	d.WaitLog("Login denied: host '127.0.0.1' banned")
 	daemon.Until(t, "the ban to end", func() bool {
-		line, _ := dialFrom(t, d, "127.0.0.1").Line()
+		c := dialFrom(t, d, "127.0.0.1")
+		defer c.Close()
+		line, _ := c.Line()
 		return strings.HasPrefix(line, "220")
 	})
 	d.WaitLog("ban for host '127.0.0.1' has expired")
@@ -281,16 +283,16 @@ func TestEvents(t *testing.T) {
 			c.Send("PASS wrong\r\n")
 			c.Ended()
 		}},
-		{event: "TimeoutLogin", more: "timeout {\n  login = \"1s\"\n}\n", do: func(t *testing.T, d *daemon.Daemon) {
+		{event: "TimeoutLogin", more: "timeout {\n  login = \"4s\"\n}\n", do: func(t *testing.T, d *daemon.Daemon) {
 			c := from(t, d, "127.0.0.1")
-			if rest := c.Ended(); rest != "421 Login timeout (1 second): closing control connection\r\n" {
+			if rest := c.Ended(); rest != "421 Login timeout (4 seconds): closing control connection\r\n" {
 				t.Errorf("%q", rest)
 			}
 		}},
-		{event: "TimeoutIdle", more: "timeout {\n  idle = \"1s\"\n}\n", do: func(t *testing.T, d *daemon.Daemon) { login(t, d, "alice").Ended() }},
+		{event: "TimeoutIdle", more: "timeout {\n  idle = \"4s\"\n}\n", do: func(t *testing.T, d *daemon.Daemon) { login(t, d, "alice").Ended() }},
 		{event: "TimeoutNoTransfer", more: "timeout {\n  no_transfer = \"1s\"\n}\n", do: func(t *testing.T, d *daemon.Daemon) { login(t, d, "alice").Ended() }},
 		{event: "TimeoutSession", more: "timeout {\n  session = \"1s\"\n}\n", do: func(t *testing.T, d *daemon.Daemon) { login(t, d, "alice").Ended() }},
-		{event: "TimeoutStalled", more: "timeout {\n  stalled = \"1s\"\n}\n", do: func(t *testing.T, d *daemon.Daemon) {
+		{event: "TimeoutStalled", more: "timeout {\n  stalled = \"4s\"\n}\n", do: func(t *testing.T, d *daemon.Daemon) {
 			c := login(t, d, "alice")
 			c.Passive()
 			c.Expect("150", "STOR f")

@@ -2,6 +2,7 @@ package bans
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os/exec"
 	"testing"
@@ -9,17 +10,14 @@ import (
 	"sallyport/test/daemon"
 )
 
-// redis runs a server on a free port of loopback.
+// redis runs a server on a loopback address of its own, with a port below those
+// that the kernel hands out.
 func redis(t *testing.T) (addr string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr = l.Addr().String()
-	_, port, _ := net.SplitHostPort(addr)
-	l.Close()
-	cmd := exec.Command("redis-server", "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", t.TempDir())
+	ip := fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
+	port := fmt.Sprint(20000 + rand.IntN(10000))
+	addr = net.JoinHostPort(ip, port)
+	cmd := exec.Command("redis-server", "--bind", ip, "--port", port, "--save", "", "--appendonly", "no", "--dir", t.TempDir(), "--protected-mode", "no")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -432,6 +432,7 @@ func TestAuthdStartedAgainLooksUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	daemon.Until(t, "another authd", func() bool { now := d.Children("authd"); return len(now) == 1 && now[0] != old[0] })
+	daemon.Until(t, "it to serve", func() bool { _, err := d.Ctl("status"); return err == nil })
 	from(t, d, "127.0.0.1").Login("bob", "builder")
 	c := from(t, d, "127.0.0.1")
 	c.Expect("331", "USER alice")
@@ -442,7 +443,7 @@ func TestAuthdStartedAgainLooksUp(t *testing.T) {
 func TestNoProcessForTheBanned(t *testing.T) {
 	d := start(t, "")
 	ctl(t, d, "ban", "host", "127.0.0.1")
-	daemon.Until(t, "the pool", func() bool { return len(d.Children("session")) > 0 })
+	d.Settle()
 	before := d.Children("session")
 	for range 500 {
 		if got := dialFrom(t, d, "127.0.0.1").Ended(); got != "" {
@@ -453,7 +454,8 @@ func TestNoProcessForTheBanned(t *testing.T) {
 	if fmt.Sprint(before) != fmt.Sprint(after) {
 		t.Errorf("sessions %v, then %v", before, after)
 	}
-	if n := strings.Count(d.Log(), "Login denied: host '127.0.0.1' banned"); n == 0 || n > 60 {
+	d.WaitLog("Login denied: host '127.0.0.1' banned")
+	if n := strings.Count(d.Log(), "Login denied: host '127.0.0.1' banned"); n > 60 {
 		t.Errorf("%d lines", n)
 	}
 }

@@ -197,6 +197,7 @@ func talk(t *testing.T, name string, args ...string) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = c.Process.Kill() }) // where it has not ended
 	for _, step := range [][2]string{{"", "Handshake was completed"}, {"USER alice\n", "331 "}, {"PASS wonder land\n", "230 "}, {"PWD\n", `257 "/"`}, {"QUIT\n", "221 "}} {
 		if _, err := io.WriteString(in, step[0]); err != nil {
 			t.Fatalf("%v\n%s", err, out.String())

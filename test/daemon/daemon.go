@@ -6,6 +6,7 @@ package daemon
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -19,6 +20,8 @@ import (
 	"time"
 
 	"github.com/go-crypt/crypt/algorithm/shacrypt"
+
+	"sallyport/internal/control"
 )
 
 // User is an account of the users file. Home is made, owned by UID.
@@ -334,6 +337,22 @@ func (d *Daemon) Children(role string) []int {
 		}
 	}
 	return pids
+}
+
+// Settle waits until the pool of sessions is full: the least number of spares is
+// there, and for half a second no process of the pool has come or gone.
+func (d *Daemon) Settle() {
+	d.TB.Helper()
+	ctl := &control.Client{Socket: d.Socket}
+	var last string
+	var since time.Time
+	Until(d.TB, "a full pool", func() bool {
+		if now := fmt.Sprint(d.Children("session")); now != last {
+			last, since = now, time.Now()
+		}
+		s, err := ctl.Status(context.Background())
+		return err == nil && s.Sessions.Pool >= 2 && time.Since(since) > 500*time.Millisecond
+	})
 }
 
 func quoted(l []string) string {

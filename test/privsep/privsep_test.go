@@ -63,11 +63,16 @@ const none = "0000000000000000"
 func confined(t *testing.T, role string, pid, uid, gid int) {
 	t.Helper()
 	for _, s := range threads(t, pid) {
-		s.Threads = ""
-		want := status{UID: four(uid), GID: four(gid), CapPrm: none, CapEff: none, CapBnd: none, NoNewPrivs: "1", Seccomp: "2"}
-		if s != want {
-			t.Errorf("%s %d: %+v, want %+v", role, pid, s, want)
-		}
+		holds(t, role, pid, uid, gid, s)
+	}
+}
+
+func holds(t *testing.T, role string, pid, uid, gid int, s status) {
+	t.Helper()
+	s.Threads = ""
+	want := status{UID: four(uid), GID: four(gid), CapPrm: none, CapEff: none, CapBnd: none, NoNewPrivs: "1", Seccomp: "2"}
+	if s != want {
+		t.Errorf("%s %d: %+v, want %+v", role, pid, s, want)
 	}
 }
 
@@ -131,7 +136,15 @@ func TestIdentitiesAreConstantFromExecToExit(t *testing.T) {
 	rootOnly(t)
 	d := daemon.Start(t, daemon.Options{Config: "allow_overwrite = true\n"})
 	const nobody = 65534
-	for _, pid := range d.Children("session") {
+	pool := d.Children("session")
+	for _, pid := range pool {
+		for _, s := range threads(t, pid) {
+			s.Seccomp = "2" // its filter comes a moment after its start
+			holds(t, "pool session", pid, nobody, nobody, s)
+		}
+	}
+	d.Settle()
+	for _, pid := range pool {
 		confined(t, "pool session", pid, nobody, nobody)
 	}
 	if s, _ := read(t, fmt.Sprintf("/proc/%d/status", one(t, d, "authd"))); s.CapBnd == "000001ffffffffff" || s.Seccomp != "2" {
@@ -187,7 +200,11 @@ func TestEachDeathHeals(t *testing.T) {
 		d.Login("alice").Expect("221", "QUIT")
 	})
 	t.Run("files", func(t *testing.T) {
-		before := d.Children("files")
+		var before []int
+		daemon.Until(t, "bob's files process alone", func() bool {
+			before = d.Children("files")
+			return len(before) == 1
+		})
 		c := d.Login("alice")
 		for _, pid := range d.Children("files") {
 			if !slices.Contains(before, pid) {
