@@ -74,6 +74,7 @@ func served(t *testing.T, d *daemon.Daemon) {
 func TestTenMegabytesWithoutANewline(t *testing.T) {
 	d := daemon.Start(t, daemon.Options{Config: wide})
 	served(t, d)
+	d.Settle()
 	before := rss(t, d)
 	c := d.Dial()
 	chunk := bytes.Repeat([]byte("A"), 1<<20)
@@ -164,6 +165,7 @@ func TestHalfOpenConnectionsCostNoProcess(t *testing.T) {
 	n := scale(5000, 1500)
 	d := daemon.Start(t, daemon.Options{Config: wide})
 	served(t, d)
+	d.Settle()
 	before, sessions := rss(t, d), len(d.Children("session"))
 	var open []net.Conn
 	defer func() {
@@ -196,6 +198,7 @@ func TestHalfOpenConnectionsCostNoProcess(t *testing.T) {
 func TestClientThatNeverReads(t *testing.T) {
 	d := daemon.Start(t, daemon.Options{Config: wide})
 	served(t, d)
+	d.Settle()
 	before := rss(t, d)
 	var open []net.Conn
 	for range 20 {
@@ -215,21 +218,20 @@ func TestClientThatNeverReads(t *testing.T) {
 }
 
 func TestLoginDeadline(t *testing.T) {
-	d := daemon.Start(t, daemon.Options{Config: "timeout {\n  login = \"1s\"\n}\n"})
+	d := daemon.Start(t, daemon.Options{Config: "timeout {\n  login = \"4s\"\n}\n"})
 	silent, talker := d.Dial(), d.Dial()
 	talker.Expect("331", "USER alice")
 	for _, c := range []*daemon.Conn{silent, talker} {
-		if got := c.Ended(); got != "421 Login timeout (1 second): closing control connection\r\n" {
+		if got := c.Ended(); got != "421 Login timeout (4 seconds): closing control connection\r\n" {
 			t.Errorf("%q", got)
 		}
 	}
 }
 
 func TestIdleDeadline(t *testing.T) {
-	d := daemon.Start(t, daemon.Options{Config: "timeout {\n  idle = \"1s\"\n}\n"})
+	d := daemon.Start(t, daemon.Options{Config: "timeout {\n  idle = \"4s\"\n}\n"})
 	c := d.Login("alice")
-	if got := c.Ended(); got != "421 Idle timeout (1 seconds): closing control connection\r\n" &&
-		got != "421 Idle timeout (1 second): closing control connection\r\n" {
+	if got := c.Ended(); got != "421 Idle timeout (4 seconds): closing control connection\r\n" {
 		t.Errorf("%q", got)
 	}
 }
@@ -258,7 +260,7 @@ func TestLimitsOfConnections(t *testing.T) {
 		})
 	})
 	t.Run("connection_rate", func(t *testing.T) {
-		d := daemon.Start(t, daemon.Options{Config: "max {\n  connection_rate = \"5/1m\"\n}\n"})
+		d := daemon.Start(t, daemon.Options{Config: "max {\n  connection_rate = \"5/10m\"\n}\n"})
 		greeted := 0
 		for range 20 { // connect and drop counts as well
 			c := d.Raw()

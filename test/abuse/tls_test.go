@@ -17,7 +17,7 @@ const overTLS = `
 allow_overwrite = true
 tls {
   required          = "on"
-  timeout_handshake = "2s"
+  timeout_handshake = "5s"
 }
 `
 
