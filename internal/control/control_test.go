@@ -409,6 +409,35 @@ func TestHandoverKeepsTheSocket(t *testing.T) {
 	}
 }
 
+// TestHandoverAnswersWhoIsThere: who has been accepted is not sent away by an
+// upgrade.
+func TestHandoverAnswersWhoIsThere(t *testing.T) {
+	defer func(d time.Duration) { handoverTime = d }(handoverTime)
+	handoverTime = 30 * time.Second
+	f := &fake{hold: make(chan struct{})}
+	s, c, _ := start(t, f, policy.Control{})
+	got := make(chan error)
+	go func() {
+		r, err := c.Do(context.Background(), ActionWho, nil)
+		if err == nil {
+			err = r.Err()
+		}
+		got <- err
+	}()
+	for f.held.Load() < 1 {
+		time.Sleep(time.Millisecond)
+	}
+	time.AfterFunc(20*time.Millisecond, func() { close(f.hold) }) // after the handover has begun, as a rule
+	fd, err := s.Handover()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := <-got; err != nil {
+		t.Errorf("who asked before it: %v", err)
+	}
+}
+
 // as runs this binary as a client with other credentials, not as a child of
 // the server's process.
 func as(t *testing.T, socket, action string, uid uint32, gid uint32, groups ...uint32) string {

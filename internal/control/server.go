@@ -31,6 +31,9 @@ const (
 	refusalEvery = time.Second // one log line for refusals of a uid
 )
 
+// handoverTime is for those that an upgrade in place finds accepted.
+var handoverTime = 300 * time.Millisecond
+
 // Options say what a Server serves.
 type Options struct {
 	Control policy.Control
@@ -147,7 +150,8 @@ func (s *Server) Close() {
 }
 
 // Handover is Close for an upgrade in place: the socket keeps listening, its
-// clients wait, and the descriptor (close-on-exec: a worker that starts meanwhile
+// clients wait, who has been accepted is answered if that takes no longer than
+// handoverTime, and the descriptor (close-on-exec: a worker that starts meanwhile
 // must not get it) is for Options.Inherit of the next image.
 func (s *Server) Handover() (fd int, err error) {
 	if s == nil {
@@ -162,12 +166,18 @@ func (s *Server) Handover() (fd int, err error) {
 		return 0, fmt.Errorf("hand over the control socket: %w", err)
 	}
 	_ = s.l.Close()
+	s.rest(handoverTime)
 	s.drain()
 	return fd, nil
 }
 
 func (s *Server) drain() {
 	s.cancel()
+	s.rest(closeTime)
+}
+
+// rest waits until nobody is served, d at most.
+func (s *Server) rest(d time.Duration) {
 	done := make(chan struct{})
 	go func() {
 		s.wg.Wait()
@@ -175,7 +185,7 @@ func (s *Server) drain() {
 	}()
 	select {
 	case <-done:
-	case <-time.After(closeTime):
+	case <-time.After(d):
 	}
 }
 

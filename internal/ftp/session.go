@@ -75,6 +75,7 @@ type Session struct {
 	data  dataLink
 	ahead ahead
 	xfer  transfer
+	late  conn   // data connection of an upload that is to be closed behind its reply; nil: none
 	buf   []byte // of transfers that are copied
 
 	class     string
@@ -173,6 +174,7 @@ func (s *Session) turn() {
 		s.dispatch(line, kind)
 	}
 	s.flush()
+	s.closeLate()
 	if s.over() {
 		return
 	}
@@ -246,6 +248,7 @@ const textUnavailable = "Service not available, closing control connection"
 // close says good-bye to everybody.
 func (s *Session) close() {
 	s.lastWords()
+	s.closeLate()
 	_ = s.lane.TrySend(&ipc.Bye{Reason: clip(s.why, 256)})
 	s.dropLink()
 	s.ctl.shut()

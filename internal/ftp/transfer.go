@@ -259,8 +259,10 @@ func (s *Session) finish(c conn, err error, out bool) {
 	}
 	s.page.EndTransfer(err == nil)
 	s.xfer.open = false
-	late := err == nil && !out // the client has closed its end and learns nothing from ours
-	if !late {
+	if err == nil && !out { // the client has closed its end and learns nothing from ours
+		s.closeLate()
+		s.late = c
+	} else {
 		c.close(err != nil)
 	}
 	s.ended(err)
@@ -288,9 +290,13 @@ func (s *Session) finish(c conn, err error, out bool) {
 	default:
 		s.reply(426, textAborted)
 	}
-	if late {
-		s.flush()
-		c.close(false)
+}
+
+// closeLate closes the data connection of an upload, once its last reply has left.
+func (s *Session) closeLate() {
+	if s.late != nil {
+		s.late.close(false)
+		s.late = nil
 	}
 }
 
