@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sallyport/internal/auth/crypt"
+	"sallyport/internal/crypt"
 	"sallyport/internal/policy"
 	"sallyport/ipc"
 )

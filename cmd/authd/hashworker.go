@@ -6,7 +6,7 @@ import (
 	"runtime/debug"
 	"time"
 
-	"sallyport/internal/auth/crypt"
+	"sallyport/internal/crypt"
 	"sallyport/ipc"
 )
 

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sallyport/internal/auth/crypt"
 	"sallyport/internal/config"
+	"sallyport/internal/crypt"
 	"sallyport/internal/logging"
 	"sallyport/internal/userfile"
 )

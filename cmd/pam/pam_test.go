@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
-	"sallyport/internal/auth/crypt"
+	"sallyport/internal/crypt"
 	"sallyport/ipc"
 )
 

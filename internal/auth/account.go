@@ -3,7 +3,7 @@ package auth
 import (
 	"time"
 
-	"sallyport/internal/auth/crypt"
+	"sallyport/internal/crypt"
 	"sallyport/internal/policy"
 	"sallyport/internal/userfile"
 )

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"sallyport/internal/auth/crypt"
+	"sallyport/internal/crypt"
 	"sallyport/internal/userfile"
 )
 

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"sallyport/internal/auth/crypt"
+	"sallyport/internal/crypt"
 	"sallyport/internal/policy"
 )
 

@@ -7,7 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"sallyport/internal/auth/crypt"
+	"sallyport/internal/crypt"
 	"sallyport/internal/policy"
 )
 

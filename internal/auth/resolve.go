@@ -5,7 +5,7 @@ import (
 	"regexp"
 	"slices"
 
-	"sallyport/internal/auth/crypt"
+	"sallyport/internal/crypt"
 	"sallyport/internal/policy"
 	"sallyport/internal/userfile"
 )

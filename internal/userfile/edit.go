@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sallyport/internal/auth/crypt"
+	"sallyport/internal/crypt"
 )
 
 // Errors of the editor that a caller branches on.

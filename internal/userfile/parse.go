@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"sallyport/internal/auth/crypt"
+	"sallyport/internal/crypt"
 )
 
 // Rules says which lines count.
