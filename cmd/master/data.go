@@ -39,14 +39,6 @@ func (d *data) waits() bool { return d.listener >= 0 || d.dialing >= 0 }
 
 const dialDeadline = 30 * time.Second
 
-// aheadTime is how long a listener is kept that a client may never ask for,
-// aheadUse how long the session may announce it: so that none is announced that is
-// about to go.
-const (
-	aheadTime = 5 * time.Second
-	aheadUse  = 2 * time.Second
-)
-
 // portKey is a passive port of master's own; the busy table saves the system
 // calls that would find a port taken by ourselves.
 type portKey struct {
@@ -60,15 +52,6 @@ func (m *master) passive(s *session, q *ipc.Passive) {
 	s.data.extended, s.data.again = q.Extended, q.Again
 	l := m.openPassive(s, false)
 	m.answer(s, &l)
-}
-
-// listenAhead opens the listener of the transfer after this one, of which the client does
-// not know yet.
-func (m *master) listenAhead(s *session) ipc.Listening {
-	if m.crowded(s.c.set.Passive) {
-		return ipc.Listening{}
-	}
-	return m.openPassive(s, true)
 }
 
 func (m *master) openPassive(s *session, ahead bool) ipc.Listening {
@@ -98,13 +81,6 @@ func (m *master) openPassive(s *session, ahead bool) ipc.Listening {
 		address = m.shownAddress(s, p).WithZone("").String()
 	}
 	return ipc.Listening{Seq: s.data.seq, Address: address, Port: port}
-}
-
-// crowded tells whether so many ports are in use that half of the range would be
-// taken: none is to spare for clients that may not come. Ports of other ranges count,
-// too.
-func (m *master) crowded(p policy.Passive) bool {
-	return p.Min != 0 && 2*(len(m.busy)+1) > int(p.Max)-int(p.Min)+1
 }
 
 // shownAddress is the address of the 227 reply: the configured one, or what its
@@ -395,20 +371,6 @@ func (m *master) expireData(s *session, d time.Duration) {
 		return
 	}
 	s.data.expiry.fn = func() { m.deliver(s, -1, unix.ETIMEDOUT) }
-	m.loop.after(&s.data.expiry, d)
-}
-
-// expireAhead bounds how long a listener waits to be announced, and then for the
-// client.
-func (m *master) expireAhead(s *session, d time.Duration) {
-	s.data.expiry.fn = func() {
-		if s.page.Announced() != s.data.seq {
-			m.dropData(s)
-			return
-		}
-		s.data.ahead = false
-		m.expireData(s, time.Duration(s.c.set.TimeoutStalled)*time.Second)
-	}
 	m.loop.after(&s.data.expiry, d)
 }
 
