@@ -8,7 +8,6 @@ import (
 	"testing"
 	"unsafe"
 
-	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 )
 
@@ -381,52 +380,8 @@ type view struct {
 	}
 }
 
-func TestBlob(t *testing.T) {
-	want := view{Name: "x", Count: 7, Items: []struct {
-		Path string
-		Rule []string
-	}{{"/a", []string{"r", "w"}}, {"/b", nil}}}
-	fd, err := SealBlob("test", &want)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	for range 2 { // readers share it
-		var got view
-		if err := ReadBlob(fd, &got); err != nil {
-			t.Fatal(err)
-		}
-		if d := cmp.Diff(want, got); d != "" {
-			t.Error(d)
-		}
-	}
-	if _, err := unix.Pwrite(fd, []byte{0}, 0); err != unix.EPERM {
-		t.Errorf("write: %v", err)
-	}
-	for _, n := range []int64{0, 1 << 20} {
-		if err := unix.Ftruncate(fd, n); err != unix.EPERM {
-			t.Errorf("truncate to %d: %v", n, err)
-		}
-	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, 0); err != unix.EPERM {
-		t.Errorf("another seal: %v", err)
-	}
-}
-
 func TestBlobRefusesWhatIsNone(t *testing.T) {
 	before := openFDs(t)
-	for name, v := range map[string]any{
-		"over-long string": view{Name: strings.Repeat("a", 4097)},
-		"over-long list": view{Items: make([]struct {
-			Path string
-			Rule []string
-		}, 4097)},
-	} {
-		if fd, err := SealBlob("test", v); err == nil {
-			unix.Close(fd)
-			t.Errorf("%s was sealed", name)
-		}
-	}
 	var v view
 	right, err := encodeStruct(&view{Name: "x"})
 	if err != nil {

@@ -12,9 +12,9 @@
 // type and checks while it reads (shape.go, take.go), and accepts exactly what
 // that codec writes (put.go), so a message has one encoding. It is also the one
 // that the library makes: tests compare every message with it, both ways. The
-// library writes the views of the configuration (blob.go). What the table does
-// not allow in this state, from this side, with these descriptors is not even
-// looked at.
+// library writes the views of the configuration, in master (package blob). What
+// the table does not allow in this state, from this side, with these descriptors
+// is not even looked at.
 //
 // Two ways of use: a process with one peer (session, files, hash, pam) calls
 // [Call], which blocks; master and authd run an epoll loop and use

@@ -110,6 +110,16 @@ func checkDatagram(t interface{ Fatalf(string, ...any) }, d *Dialogue, b []byte)
 	return true
 }
 
+// encodeStruct is the library's encoding.
+func encodeStruct(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := msgpack.NewEncoder(&b)
+	enc.UseArrayEncodedStructs(true)
+	enc.UseCompactInts(true)
+	err := enc.Encode(v)
+	return b.Bytes(), err
+}
+
 // libraryAgrees compares an encoding of *v with what the library makes of it, and
 // what the library reads in it with *v.
 func libraryAgrees(t interface{ Fatalf(string, ...any) }, b []byte, v any) {

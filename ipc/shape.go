@@ -1,14 +1,11 @@
 package ipc
 
 import (
-	"encoding"
 	"math"
 	"reflect"
 	"strconv"
 	"sync"
 	"unsafe"
-
-	"github.com/vmihailenco/msgpack/v5"
 )
 
 // A shape is what the codec knows of a type: where its fields are, which bytes
@@ -66,9 +63,6 @@ func newShape(t reflect.Type, limit, depth int) *shape {
 	if depth > MaxDepth {
 		panic("ipc: " + t.String() + " is nested too deeply")
 	}
-	if encodesItself(t) {
-		panic("ipc: " + t.String() + " has an encoding of its own")
-	}
 	s := &shape{typ: t, size: t.Size(), max: limit, min: 1}
 	switch t.Kind() {
 	case reflect.Bool:
@@ -117,23 +111,6 @@ func tagOf(t reflect.Type, f reflect.StructField) int {
 		panic("ipc: " + t.String() + "." + f.Name + ": bad tag")
 	}
 	return n
-}
-
-// encodesItself tells whether the library would call a method of the type
-// instead of encoding its fields, which would be another encoding than ours.
-func encodesItself(t reflect.Type) bool {
-	for _, i := range []reflect.Type{
-		reflect.TypeFor[msgpack.CustomEncoder](), reflect.TypeFor[msgpack.CustomDecoder](),
-		reflect.TypeFor[msgpack.Marshaler](), reflect.TypeFor[msgpack.Unmarshaler](),
-		reflect.TypeFor[encoding.BinaryMarshaler](), reflect.TypeFor[encoding.BinaryUnmarshaler](),
-		reflect.TypeFor[encoding.TextMarshaler](), reflect.TypeFor[encoding.TextUnmarshaler](),
-		reflect.TypeFor[error](),
-	} {
-		if t.Implements(i) || reflect.PointerTo(t).Implements(i) {
-			return true
-		}
-	}
-	return false
 }
 
 func or(n, otherwise int) int {

@@ -14,6 +14,7 @@ import (
 	"sallyport/internal/auth"
 	"sallyport/internal/policy"
 	"sallyport/ipc"
+	"sallyport/ipc/blob"
 )
 
 func TestARightPasswordIsReportedToMasterFirst(t *testing.T) {
@@ -421,7 +422,7 @@ func TestReloadChangesNewSessionsAndABadViewNothing(t *testing.T) {
 	if got := w.attach(nil).login("alice", "x"); got.Verdict != ipc.VerdictLast {
 		t.Errorf("new session: %+v", got)
 	}
-	fd, err := ipc.SealBlob("junk", &policy.Rate{Count: 1})
+	fd, err := blob.Seal("junk", &policy.Rate{Count: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -455,7 +456,7 @@ func TestWhatIsWrongWithTheFilesIsSaid(t *testing.T) {
 	h := w.host()
 	h.Order = append(h.Order, policy.AuthSource{Name: "pam", Final: true})
 	h.PamService = "missing"
-	fd, _ := ipc.SealBlob("authd", &policy.Authd{Hosts: []policy.AuthHost{h}})
+	fd, _ := blob.Seal("authd", &policy.Authd{Hosts: []policy.AuthHost{h}})
 	defer unix.Close(fd)
 	w.send(&ipc.AuthdConfig{Generation: 2}, fd)
 	r := expect[ipc.AuthdReady](w)

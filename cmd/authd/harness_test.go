@@ -15,6 +15,7 @@ import (
 	"sallyport/internal/crypt"
 	"sallyport/internal/policy"
 	"sallyport/ipc"
+	"sallyport/ipc/blob"
 )
 
 const timeout = 20 * time.Second
@@ -147,7 +148,7 @@ func (w *world) configure(generation uint32, change func(*policy.AuthHost)) *ipc
 	if w.view != nil {
 		w.view(view)
 	}
-	fd, err := ipc.SealBlob("authd", view)
+	fd, err := blob.Seal("authd", view)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"sallyport/internal/sandbox"
 	"sallyport/internal/vfs"
 	"sallyport/ipc"
+	"sallyport/ipc/blob"
 )
 
 // libexec is a directory with the real program, built once.
@@ -83,7 +84,7 @@ func startWith(t *testing.T, mode sandbox.Mode, change func(*policy.Files)) *pro
 	defer unix.Close(dir)
 	r := rules()
 	change(&r)
-	view, err := ipc.SealBlob("view", r)
+	view, err := blob.Seal("view", r)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"sallyport/internal/logging"
 	"sallyport/internal/policy"
 	"sallyport/ipc"
+	"sallyport/ipc/blob"
 	"sallyport/shm"
 )
 
@@ -117,7 +118,7 @@ func (m *master) configureAuthd(a *authd) {
 }
 
 func (m *master) sendView(a *authd, generation uint32, p *policy.Policy) error {
-	fd, err := ipc.SealBlob("authd", config.AuthView(p))
+	fd, err := blob.Seal("authd", config.AuthView(p))
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"sallyport/internal/logging"
 	"sallyport/internal/policy"
 	"sallyport/ipc"
+	"sallyport/ipc/blob"
 	"sallyport/shm"
 )
 
@@ -181,7 +182,7 @@ func (m *master) sendNetdView(n *netd) {
 	for _, name := range v.Names {
 		n.asked[name] = true
 	}
-	fd, err := ipc.SealBlob("netd", &v)
+	fd, err := blob.Seal("netd", &v)
 	if err != nil {
 		m.log.Error("netd's view", logging.Error(err))
 		return

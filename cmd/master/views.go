@@ -9,7 +9,7 @@ import (
 	"sallyport/internal/access"
 	"sallyport/internal/config"
 	"sallyport/internal/policy"
-	"sallyport/ipc"
+	"sallyport/ipc/blob"
 )
 
 // generation is one configuration in force. Sessions keep the one they were
@@ -54,7 +54,7 @@ func (g *generation) filesView(s *policy.Settings) (int, error) {
 func seal(fd *int, name string, view any) (int, error) {
 	if *fd < 0 {
 		var err error
-		if *fd, err = ipc.SealBlob(name, view); err != nil {
+		if *fd, err = blob.Seal(name, view); err != nil {
 			*fd = -1
 			return -1, err
 		}
@@ -96,7 +96,7 @@ func (g *generation) settle() {
 // cannot be made would refuse every client.
 func sealable(p *policy.Policy) error {
 	try := func(name string, view any) error {
-		fd, err := ipc.SealBlob(name, view)
+		fd, err := blob.Seal(name, view)
 		if err == nil {
 			unix.Close(fd)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"sallyport/internal/policy"
 	"sallyport/ipc"
+	"sallyport/ipc/blob"
 )
 
 // book is a resolver whose answers a test writes.
@@ -109,7 +110,7 @@ func (h *house) end() {
 
 func (h *house) configure(generation uint32, names ...string) *ipc.NetdReady {
 	h.t.Helper()
-	fd, err := ipc.SealBlob("netd", &policy.Netd{Sandbox: "enforce", Names: names})
+	fd, err := blob.Seal("netd", &policy.Netd{Sandbox: "enforce", Names: names})
 	if err != nil {
 		h.t.Fatal(err)
 	}

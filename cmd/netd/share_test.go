@@ -15,6 +15,7 @@ import (
 
 	"sallyport/internal/policy"
 	"sallyport/ipc"
+	"sallyport/ipc/blob"
 )
 
 // patience is how long a test waits for what must come.
@@ -193,7 +194,7 @@ func (n *node) send(body any, fds ...int) {
 
 func (n *node) configure(generation uint32, shares ...policy.BanShare) {
 	n.t.Helper()
-	fd, err := ipc.SealBlob("netd", &policy.Netd{Sandbox: "enforce", Share: shares})
+	fd, err := blob.Seal("netd", &policy.Netd{Sandbox: "enforce", Share: shares})
 	if err != nil {
 		n.t.Fatal(err)
 	}

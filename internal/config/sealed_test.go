@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sallyport/internal/policy"
-	"sallyport/ipc"
+	"sallyport/ipc/blob"
 )
 
 // TestViewsCanBeSealed: whatever a file may say, master can hand it over: the
@@ -50,7 +50,7 @@ func TestViewsCanBeSealed(t *testing.T) {
 	}
 	for name, p := range map[string]*policy.Policy{"everything": everything(t), "largest": largest} {
 		seal := func(what string, view any) {
-			fd, err := ipc.SealBlob(what, view)
+			fd, err := blob.Seal(what, view)
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 				return

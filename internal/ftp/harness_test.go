@@ -21,6 +21,7 @@ import (
 	"sallyport/internal/policy"
 	"sallyport/internal/vfs/server"
 	"sallyport/ipc"
+	"sallyport/ipc/blob"
 	"sallyport/shm"
 )
 
@@ -467,7 +468,7 @@ func (w *world) takeFiles() {
 			w.t.Errorf("files: %v", err)
 		}
 	}()
-	view, err := ipc.SealBlob("session", &w.o.View)
+	view, err := blob.Seal("session", &w.o.View)
 	if err != nil {
 		w.t.Error(err)
 		return

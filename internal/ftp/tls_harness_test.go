@@ -26,6 +26,7 @@ import (
 
 	"sallyport/internal/policy"
 	"sallyport/ipc"
+	"sallyport/ipc/blob"
 )
 
 // pairOf is a certificate and its key, which authd alone has.
@@ -174,7 +175,7 @@ func (w *world) hosts(q any) {
 		w.answer(r)
 		return
 	}
-	fd, err := ipc.SealBlob("session", view)
+	fd, err := blob.Seal("session", view)
 	if err != nil {
 		w.t.Error(err)
 		return

@@ -38,33 +38,33 @@ func TestBinariesLinkOnlyWhatTheyMay(t *testing.T) {
 		{"./cmd/session", []string{
 			"net/http", "os/exec", "os/user", "log/slog", "sallyport/internal/keys", // net comes with crypto/tls
 			"github.com/hashicorp/", "github.com/zclconf/", "github.com/spf13/", "github.com/coreos/", "github.com/go-crypt/",
-			"database/sql", "sallyport/internal/config", "sallyport/internal/auth", "sallyport/internal/crypt", "sallyport/internal/userfile", "sallyport/internal/access",
+			"database/sql", "sallyport/internal/config", "sallyport/internal/auth", "sallyport/internal/crypt", "github.com/vmihailenco/", "sallyport/internal/userfile", "sallyport/internal/access",
 		}},
 		{"./cmd/files", []string{
 			"net", "net/http", "os/exec", "os/user", "crypto/tls", "log/slog",
 			"github.com/hashicorp/", "github.com/zclconf/", "github.com/spf13/", "github.com/coreos/", "github.com/go-crypt/",
-			"database/sql", "sallyport/internal/config", "sallyport/internal/auth", "sallyport/internal/crypt", "sallyport/internal/ftp",
+			"database/sql", "sallyport/internal/config", "sallyport/internal/auth", "sallyport/internal/crypt", "github.com/vmihailenco/", "sallyport/internal/ftp",
 		}},
 		{"./cmd/owner", []string{
 			"net", "net/http", "os/exec", "os/user", "crypto/tls", "log/slog",
 			"github.com/hashicorp/", "github.com/zclconf/", "github.com/spf13/", "github.com/coreos/", "github.com/go-crypt/",
-			"database/sql", "sallyport/internal/config", "sallyport/internal/auth", "sallyport/internal/crypt", "sallyport/internal/ftp", "sallyport/internal/vfs", "sallyport/shm",
+			"database/sql", "sallyport/internal/config", "sallyport/internal/auth", "sallyport/internal/crypt", "github.com/vmihailenco/", "sallyport/internal/ftp", "sallyport/internal/vfs", "sallyport/shm",
 		}},
 		{"./cmd/netd", []string{
 			"net/http", "os/exec", "os/user", "crypto/tls", "log/slog",
 			"github.com/hashicorp/", "github.com/zclconf/", "github.com/spf13/", "github.com/coreos/", "github.com/go-crypt/",
-			"database/sql", "sallyport/internal/config", "sallyport/internal/auth", "sallyport/internal/crypt", "sallyport/internal/ftp", "sallyport/internal/vfs", "sallyport/shm",
+			"database/sql", "sallyport/internal/config", "sallyport/internal/auth", "sallyport/internal/crypt", "github.com/vmihailenco/", "sallyport/internal/ftp", "sallyport/internal/vfs", "sallyport/shm",
 		}},
 		{"./cmd/authd", []string{
 			"net/http", "os/exec", "github.com/hashicorp/", "github.com/zclconf/", "github.com/spf13/",
-			"sallyport/internal/config", "sallyport/internal/ftp", "sallyport/internal/vfs",
+			"sallyport/internal/config", "sallyport/internal/ftp", "sallyport/internal/vfs", "github.com/vmihailenco/",
 		}},
 		{"./cmd/master", []string{
 			"net/http", "crypto/tls", "crypto/x509", "sallyport/internal/keys", "golang.org/x/crypto/ssh", "database/sql", "github.com/spf13/", "github.com/go-crypt/",
 			"sallyport/internal/ftp", "sallyport/internal/auth", "sallyport/internal/crypt",
 		}},
 		{"./internal/policy", []string{"fmt", "os", "net", "net/netip", "golang.org/x/"}},
-		{"./ipc", []string{"net", "os/exec", "sallyport/internal/", "sallyport/shm"}},
+		{"./ipc", []string{"net", "os/exec", "sallyport/internal/", "sallyport/shm", "github.com/vmihailenco/"}},
 		{"./shm", []string{"net", "os/exec", "sallyport/internal/", "sallyport/ipc", "github.com/vmihailenco/"}},
 	} {
 		t.Run(strings.TrimPrefix(c.pkg, "./"), func(t *testing.T) {
