@@ -20,8 +20,8 @@ const (
 	aheadUse  = 2 * time.Second
 )
 
-// listenAhead opens the listener of the transfer after this one, of which the client does
-// not know yet.
+// listenAhead opens the listener of the transfer after this one, of which the client
+// does not know yet.
 func (m *master) listenAhead(s *session) ipc.Listening {
 	if m.crowded(s.c.set.Passive) {
 		return ipc.Listening{}

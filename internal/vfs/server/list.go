@@ -65,27 +65,29 @@ func (s *Server) endListing() {
 	if s.listing != nil {
 		s.listing.ahead.stop()
 		s.listing.cur.close()
-		s.spare, s.listing = s.listing, nil
+		if l := s.listing; cap(l.rows) <= spareRows && cap(l.buf) <= spareBytes {
+			s.spare = l
+		}
+		s.listing = nil
 	}
 }
+
+// A listing is short, and kept for the next one, up to these.
+const (
+	spareRows  = 4
+	spareBytes = 4096
+)
 
 // newListing takes over what a short one has left: MLST after MLST need not make
 // all of it anew.
 func (s *Server) newListing() *listing {
 	l := s.spare
-	s.spare = nil
-	if l == nil || cap(l.rows) > spareRows || cap(l.buf) > spareBytes {
-		return &listing{s: s, cur: source{fd: -1}}
+	if s.spare = nil; l == nil {
+		l = new(listing)
 	}
-	clear(l.rows[:cap(l.rows)])
 	*l = listing{s: s, cur: source{fd: -1}, rows: l.rows[:0], memo: l.memo, buf: l.buf[:0]}
 	return l
 }
-
-const (
-	spareRows  = 4
-	spareBytes = 4096
-)
 
 // list starts a listing and returns its first batch.
 func (s *Server) list(r *ipc.List) ipc.ListBatch {
