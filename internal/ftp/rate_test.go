@@ -171,6 +171,7 @@ func TestTransfersAreCounted(t *testing.T) {
 	w.store("STOR g", "y")
 	w.want("550", "RETR missing")
 	running(0)
+	w.passive()
 	w.want("150", "RETR f")
 	w.next("226")
 	w.want("425", "APPE f")
