@@ -36,7 +36,7 @@ func prepare() (*bench, error) {
 		return nil, err
 	}
 	b.home = filepath.Join(b.dir, "home")
-	for _, step := range []func() error{b.unpack, b.account, b.files, b.certificate} {
+	for _, step := range []func() error{b.unpack, b.account, b.files, b.certificate, b.baseline} {
 		if err := step(); err != nil {
 			b.clean()
 			return nil, err
@@ -65,6 +65,11 @@ func sh(script string, args ...string) error {
 func (b *bench) unpack() (err error) {
 	b.peers, err = peers.Fetch()
 	return err
+}
+
+// baseline builds the program of that name.
+func (b *bench) baseline() error {
+	return sh(`cd "$1" && CGO_ENABLED=0 go build -o "$2/baseline" ./test/bench/baseline`, b.repo, b.dir)
 }
 
 // account lays a throw-away layer over /etc, in this mount namespace only.
@@ -187,7 +192,7 @@ func (b *bench) servers() []*server {
 			return b.peers.Command(bin, args...)
 		}}
 	}
-	v, p, u, vt, ut := port(), port(), port(), port(), port()
+	v, p, u, vt, ut, n := port(), port(), port(), port(), port(), port()
 	vsftpd := func(name string, n int, more string) string {
 		return b.write(name, `listen=YES
 listen_port=%d
@@ -246,6 +251,9 @@ DelayEngine off
 		peer("pure-ftpd", u, "usr/sbin/pure-ftpd", pure(u)...),
 		b.ours("sallyport-tls", b.fileAuth(), generous+b.tls()),
 		peer("vsftpd-tls", vt, "usr/sbin/vsftpd", vst),
+		{name: "baseline", addr: fmt.Sprintf("127.0.0.1:%d", n), start: func() *exec.Cmd {
+			return exec.Command(b.dir+"/baseline", "master", fmt.Sprintf("127.0.0.1:%d", n), b.home)
+		}},
 		peer("pure-ftpd-tls", ut, "usr/sbin/pure-ftpd", pure(ut, "-Y", "1", "-2", b.dir+"/tls.pem")...),
 	}
 	return b.all
