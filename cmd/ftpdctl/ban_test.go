@@ -145,6 +145,24 @@ func TestBanTime(t *testing.T) {
 	}
 }
 
+// TestManyFailuresAreToldShort: what fails for the same reason is told twenty times,
+// then counted.
+func TestManyFailuresAreToldShort(t *testing.T) {
+	var failed []control.BanFailure
+	for i := range 30 {
+		failed = append(failed, control.BanFailure{Name: fmt.Sprintf("10.0.0.%d", i), Error: "the ban list is full"})
+	}
+	failed = append(failed, control.BanFailure{Name: "192.0.2.1", Error: "is never banned"})
+	var out bytes.Buffer
+	a := app{err: &out}
+	a.notBanned("list", failed)
+	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	if len(lines) != 22 || lines[19] != "ftpdctl: list: 10.0.0.19: the ban list is full" ||
+		lines[20] != "ftpdctl: list: 10 more: the ban list is full" || lines[21] != "ftpdctl: list: 192.0.2.1: is never banned" {
+		t.Errorf("%q", lines)
+	}
+}
+
 func host(name string, secs int64) control.BanImportEntry {
 	return control.BanImportEntry{BanName: control.BanName{Kind: control.BanHost, Name: name}, Seconds: secs}
 }

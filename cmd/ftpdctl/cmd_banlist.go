@@ -143,9 +143,7 @@ func (a *app) banImport(ctx context.Context, r control.BanImportRequest, name st
 		}
 	}
 	err := a.print(all, func() error {
-		for _, f := range all.Failed {
-			fmt.Fprintf(a.err, "ftpdctl: %s: %s: %s\n", logging.Escape(name), logging.Escape(f.Name), logging.Escape(f.Error))
-		}
+		a.notBanned(name, all.Failed)
 		a.printf("%d banned, %d already banned, %d not banned\n", all.Banned, all.Already, len(all.Failed))
 		return nil
 	})
@@ -154,6 +152,25 @@ func (a *app) banImport(ctx context.Context, r control.BanImportRequest, name st
 	}
 	return err
 }
+
+// notBanned says what of a list was not banned and why; --json has all of them.
+func (a *app) notBanned(list string, failed []control.BanFailure) {
+	said, why := 0, ""
+	for i, f := range failed {
+		if f.Error != why {
+			said, why = 0, f.Error
+		}
+		if said++; said <= sameFailures {
+			fmt.Fprintf(a.err, "ftpdctl: %s: %s: %s\n", logging.Escape(list), logging.Escape(f.Name), logging.Escape(f.Error))
+		} else if i+1 == len(failed) || failed[i+1].Error != why {
+			fmt.Fprintf(a.err, "ftpdctl: %s: %d more: %s\n", logging.Escape(list), said-sameFailures, logging.Escape(f.Error))
+		}
+	}
+}
+
+// sameFailures is how many names in a row are told that failed for one reason: a
+// list that does not fit fails tens of thousands of times.
+const sameFailures = 20
 
 const banExportLong = `export writes the bans to standard output: as a list for "ban import", with the time
 that is left of each; with --bare as addresses and prefixes alone; or as sets of

@@ -155,56 +155,88 @@ func (b backend) BanImport(ctx context.Context, by string, r control.BanImportRe
 
 // Permit implements control.Backend.
 func (b backend) Permit(ctx context.Context, by string, r control.PermitRequest) (control.PermitResult, error) {
-	return ask(ctx, b.m, func(done func(control.PermitResult, error)) {
-		m := b.m
-		var res control.PermitResult
-		_, err := m.banHost(r.Server)
-		kind, ok := ban.KindOf(r.Kind)
-		if err == nil && !ok {
-			err = fmt.Errorf("%w: unknown kind %q", control.ErrParameters, r.Kind)
-		}
-		if err != nil {
-			done(res, err)
-			return
-		}
-		e := m.bans.engine
-		res.Empty = !slices.ContainsFunc(e.All(), func(x *ban.Ban) bool { return x.Kind == kind })
-		var lifted []*ban.Ban
-		for _, name := range r.Names {
-			o := control.PermitOutcome{Name: name}
+	return ask(ctx, b.m, func(done func(control.PermitResult, error)) { b.m.permit(by, r, done) })
+}
+
+func (m *master) permit(by string, r control.PermitRequest, done func(control.PermitResult, error)) {
+	_, err := m.banHost(r.Server)
+	kind, ok := ban.KindOf(r.Kind)
+	if err == nil && !ok {
+		err = fmt.Errorf("%w: unknown kind %q", control.ErrParameters, r.Kind)
+	}
+	if err != nil {
+		done(control.PermitResult{}, err)
+		return
+	}
+	e := m.bans.engine
+	p := permission{by: by, done: done}
+	p.res.Empty = !slices.ContainsFunc(e.All(), func(x *ban.Ban) bool { return x.Kind == kind })
+	var lifted []*ban.Ban
+	for _, name := range r.Names {
+		o := control.PermitOutcome{Name: name}
+		if name == "*" && p.rest == nil {
+			for _, x := range e.All() {
+				if x.Kind == kind && (r.Server == "" || x.Server == r.Server) {
+					p.rest = append(p.rest, x.Key)
+				}
+			}
+			p.all = len(p.res.Names)
+		} else if name != "*" {
 			l := m.lift(kind, name, r.Server)
 			o.Lifted = len(l)
 			lifted = append(lifted, l...)
-			if a, err := netip.ParseAddr(name); err == nil && kind == ban.Host {
-				for _, x := range e.Fitting(a.Unmap().WithZone(""), "", "", r.Server, m.bans.now()) {
-					o.Still = append(o.Still, x.Key.String())
-				}
+		}
+		if a, err := netip.ParseAddr(name); err == nil && kind == ban.Host {
+			for _, x := range e.Fitting(a.Unmap().WithZone(""), "", "", r.Server, m.bans.now()) {
+				o.Still = append(o.Still, x.Key.String())
 			}
-			res.Names = append(res.Names, o)
 		}
-		err = m.commitBans()
-		for _, x := range lifted {
-			m.unpublishBan(x.Key)
-			m.banLine(logging.BanLifted, x, banWords(x)+" permitted by '"+logging.Escape(by)+"'")
+		p.res.Names = append(p.res.Names, o)
+	}
+	m.permitted(&p, lifted)
+}
+
+// permission is a permit command that is being carried out.
+type permission struct {
+	by   string
+	res  control.PermitResult
+	rest []ban.Key // still to be lifted, for the name "*"
+	all  int       // its place in the answer
+	err  error
+	done func(control.PermitResult, error)
+}
+
+// permitRound is how many bans "*" lifts before everybody else has a turn.
+const permitRound = 500
+
+// permitted writes down and tells what was lifted, and goes on with the rest.
+func (m *master) permitted(p *permission, lifted []*ban.Ban) {
+	if err := m.commitBans(); err != nil && p.err == nil {
+		p.err = fmt.Errorf("in force, but not on disk: %w", err)
+	}
+	for _, x := range lifted {
+		m.unpublishBan(x.Key)
+		m.banLine(logging.BanLifted, x, banWords(x)+" permitted by '"+logging.Escape(p.by)+"'")
+	}
+	if len(p.rest) == 0 {
+		p.done(p.res, p.err)
+		return
+	}
+	m.loop.post(func() {
+		n := min(len(p.rest), permitRound)
+		var l []*ban.Ban
+		for _, k := range p.rest[:n] {
+			l = append(l, m.bans.engine.Lift(k, false, m.bans.now())...)
 		}
-		if err != nil {
-			err = fmt.Errorf("in force, but not on disk: %w", err)
-		}
-		done(res, err)
+		p.rest = p.rest[n:]
+		p.res.Names[p.all].Lifted += len(l)
+		m.permitted(p, l)
 	})
 }
 
 // lift takes out the bans of a name: on one virtual host, or (server "") on all.
 func (m *master) lift(kind ban.Kind, name, server string) (out []*ban.Ban) {
 	e, now := m.bans.engine, m.bans.now()
-	if name == "*" {
-		for _, x := range e.All() {
-			if x.Kind == kind && (server == "" || x.Server == server) {
-				out = append(out, e.Lift(x.Key, false, now)...)
-			}
-		}
-		return out
-	}
 	k, err := ban.NameKey(kind, name, server)
 	if err != nil {
 		return nil
