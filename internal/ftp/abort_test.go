@@ -299,7 +299,8 @@ func TestPassiveConnectionThatNeverComes(t *testing.T) {
 	if got := w.content("f"); got != "12345" {
 		t.Errorf("the file holds %q", got)
 	}
-	w.want("200", "NOOP")
+	w.next("421 Data transfer stalled, closing control connection")
+	w.ended()
 }
 
 func TestStalledTransfer(t *testing.T) {

@@ -279,8 +279,8 @@ func (s *Session) connect() (sock, bool) {
 	err := s.arrival()
 	fd := s.data.fd
 	s.data.fd = -1
-	waiting := !s.data.came
-	s.ahead.passive = s.data.mode == linkPassive
+	waiting, passive := !s.data.came, s.data.mode == linkPassive
+	s.ahead.passive = passive
 	s.dropLink()
 	if err == nil {
 		return sock(fd), true
@@ -301,6 +301,9 @@ func (s *Session) connect() (sock, bool) {
 		errno = e
 	}
 	s.reply(425, "Unable to build data connection: ", vfs.ErrnoText(errno))
+	if passive && err == errStalled {
+		s.stalled()
+	}
 	return -1, false
 }
 

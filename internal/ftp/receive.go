@@ -51,7 +51,12 @@ func (s *Session) upload(verb, arg string, how uint8, p span) {
 	}
 	defer s.endCount()
 	f, err := s.files.OpenWrite(path, how, p.first)
-	if err != nil {
+	switch {
+	case err == nil:
+	case vfs.Refused(err) == ipc.DeniedSize: // there is no room for a single byte more
+		s.reply(fileCode(unix.EFBIG), "Transfer aborted. ", fileText(unix.EFBIG))
+		return
+	default:
 		s.refuseOpen(arg, err, p.ranged)
 		return
 	}

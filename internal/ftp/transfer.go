@@ -282,14 +282,20 @@ func (s *Session) finish(c conn, err error, out bool) {
 	case err == errOver:
 	case err == errStalled:
 		s.reply(426, textAborted)
-		s.event(ipc.EventStalled, "data transfer stalled")
-		s.reply(421, "Data transfer stalled, closing control connection")
-		s.leave("data transfer stalled")
+		s.stalled()
 	case errors.As(err, &f):
 		s.reply(fileCode(f.errno), "Transfer aborted. ", fileText(f.errno))
 	default:
 		s.reply(426, textAborted)
 	}
+}
+
+// stalled ends a session whose data connection moved no byte, or never came, for
+// as long as timeout { stalled } says.
+func (s *Session) stalled() {
+	s.event(ipc.EventStalled, "data transfer stalled")
+	s.reply(421, "Data transfer stalled, closing control connection")
+	s.leave("data transfer stalled")
 }
 
 // closeLate closes the data connection of an upload, once its last reply has left.
