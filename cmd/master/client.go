@@ -35,6 +35,7 @@ type client struct {
 	accepted    int64            // loop time
 	deadline    timer            // TimeoutLogin
 	held        timer            // on_event Connect: not greeted yet
+	silent      timer            // TimeoutIdle of a client that has said nothing yet
 	patience    uint32           // seconds from accepted to deadline
 	waiting     bool             // has spoken, no session yet
 	failed      uint32
@@ -183,6 +184,11 @@ func (m *master) await(c *client) {
 	err := m.loop.add(c.fd, unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLONESHOT, func(uint32) { m.spoke(c) })
 	if err != nil {
 		m.drop(c)
+		return
+	}
+	if t := c.set.TimeoutIdle; t > 0 && t < c.patience {
+		c.silent.fn = func() { m.silentTimeout(c) }
+		m.loop.after(&c.silent, time.Duration(t)*time.Second)
 	}
 }
 
@@ -194,6 +200,7 @@ func (m *master) spoke(c *client) {
 		return
 	}
 	m.loop.del(c.fd)
+	m.loop.timers.stop(&c.silent)
 	if m.turnAway(c) {
 		return
 	}
@@ -254,6 +261,7 @@ func (m *master) drop(c *client) {
 func (m *master) forget(c *client, authenticated bool) {
 	m.loop.timers.stop(&c.deadline)
 	m.loop.timers.stop(&c.held)
+	m.loop.timers.stop(&c.silent)
 	m.census.leave(c.host, c.origin(), authenticated)
 	delete(m.clients, c.id)
 	c.gen.release()

@@ -109,6 +109,19 @@ func (m *master) idleCheck(s *session) {
 	m.end(s, 421, fmt.Sprintf("Idle timeout (%s): closing control connection", seconds(s.c.set.TimeoutIdle)), "idle timeout")
 }
 
+// silentTimeout ends a client that was greeted and has said nothing at all for
+// TimeoutIdle. As for sessions, who is banned for it hears of the ban instead.
+func (m *master) silentTimeout(c *client) {
+	m.log.Info("Client session idle timeout, disconnected", logging.Peer(c.peer.String()), logging.Session(c.id), logging.Kind(logging.SessionTimeout))
+	reply := fmt.Sprintf("421 Idle timeout (%s): closing control connection\r\n", seconds(c.set.TimeoutIdle))
+	to := c.seat()
+	if text, banned := m.event("TimeoutIdle", ban.ByMaster, &to, c.origin(), "", c); banned && text != "" {
+		reply = banReply(text)
+	}
+	m.loop.farewell(&c.fd, c.partingWords(reply))
+	m.drop(c)
+}
+
 // active returns the loop time at which the session last did something, by its
 // own word: it moved data or carried out a command.
 func (s *session) active() int64 {

@@ -22,15 +22,26 @@ func (w *wire) ended() string {
 	return string(b)
 }
 
-// TestDeadlinesAreMasters: login and idle time-outs speak their text, with and
-// without a session process, and a transfer in hand suspends the idle one.
+// TestDeadlinesAreMasters: login and idle time-outs speak their text, the latter
+// with and without a session process, and a transfer in hand suspends it.
 func TestDeadlinesAreMasters(t *testing.T) {
-	h := prepare(t, true, "timeout {\n  login = \"8s\"\n  idle  = \"4s\"\n}\n").start()
+	h := prepare(t, true, `timeout {
+  login = "8s"
+  idle  = "4s"
+}
+class "patient" { from = ["127.0.0.2"] }
+when {
+  class = ["patient"]
+  timeout { idle = "none" }
+}
+`).start()
 	busy := h.dial().login()
 	d := busy.passive()
 	busy.do("150", "STOR slow.bin")
 	start := time.Now()
 	silent, named, idle := h.dial(), h.dial(), h.dial()
+	late := h.dialFrom("127.0.0.2")
+	late.reply("220")
 	named.reply("220")
 	named.do("331", "USER ann")
 	silent.reply("220")
@@ -38,10 +49,10 @@ func TestDeadlinesAreMasters(t *testing.T) {
 	if got := idle.ended(); got != "421 Idle timeout (4 seconds): closing control connection\r\n" {
 		t.Errorf("idle: %q", got)
 	}
-	for name, w := range map[string]*wire{"silent": silent, "named": named} {
-		want := "421 Login timeout (8 seconds): closing control connection\r\n"
-		if name == "named" {
-			want = "421 Idle timeout (4 seconds): closing control connection\r\n"
+	for name, w := range map[string]*wire{"silent": silent, "named": named, "late": late} {
+		want := "421 Idle timeout (4 seconds): closing control connection\r\n"
+		if name == "late" {
+			want = "421 Login timeout (8 seconds): closing control connection\r\n"
 		}
 		if got := w.ended(); got != want {
 			t.Errorf("%s: %q", name, got)
