@@ -27,7 +27,6 @@ type job struct {
 	work    any // what the job is: *hashWork, *pamWork
 	lane    *lane
 	running bool
-	dropped func() // it gave way to another network's, and has no turn any more
 
 	pushed, began time.Time // its turn came at began
 }
@@ -52,17 +51,12 @@ func newFair(l limits) fair {
 	return fair{limits: l, lanes: make(map[netip.Prefix]*lane)}
 }
 
-// push queues a job; false: too much waits already. Where the queue is full, the
-// latest job of the network that has most of it gives way to one that has less.
+// push queues a job; false: too much waits already.
 func (f *fair) push(j *job) bool {
-	own := 0
-	if l := f.lanes[j.net]; l != nil {
-		own = len(l.waiting)
-	}
-	if own >= f.limits.waiting || f.total >= f.limits.queue && !f.giveWay(own) {
+	l := f.lanes[j.net]
+	if f.total >= f.limits.queue || l != nil && len(l.waiting) >= f.limits.waiting {
 		return false
 	}
-	l := f.lanes[j.net]
 	if l == nil {
 		l = &lane{net: j.net}
 		f.lanes[j.net] = l
@@ -73,27 +67,6 @@ func (f *fair) push(j *job) bool {
 	j.lane = l
 	l.waiting = append(l.waiting, j)
 	f.total++
-	return true
-}
-
-// giveWay drops the latest job of the longest lane, if that is longer than a
-// lane of own jobs will be with one more. Work that is nobody's login stays.
-func (f *fair) giveWay(own int) bool {
-	var most *lane
-	for _, l := range f.order {
-		if most == nil || len(l.waiting) > len(most.waiting) {
-			most = l
-		}
-	}
-	if most == nil || len(most.waiting) <= own+1 {
-		return false
-	}
-	j := most.waiting[len(most.waiting)-1]
-	if j.dropped == nil {
-		return false
-	}
-	f.cancel(j)
-	j.dropped()
 	return true
 }
 

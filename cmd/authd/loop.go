@@ -50,11 +50,8 @@ type limits struct {
 	signTime  time.Duration // how long master's word of a data connection may be behind the session's
 }
 
-// As many of one network may wait as may be connected without a login
-// (max.unauthenticated_per_address): clients that open many connections at once
-// are let in one after the other, not refused.
 var defaultLimits = limits{
-	running: 2, waiting: 128, queue: 1024, helpers: 16, parked: 4096, parkedNet: 256,
+	running: 2, waiting: 8, queue: 1024, helpers: 16, parked: 4096, parkedNet: 64,
 	hashTime: 30 * time.Second, pamTime: 60 * time.Second, askTime: 60 * time.Second,
 	signTime: 2 * time.Second,
 }

@@ -98,26 +98,20 @@ func (ss *session) fromSession(m ipc.Message) {
 	}
 }
 
-// pace bounds login attempts: maxAttempts a second. One more waits for the next
-// second.
+// pace bounds login attempts: maxAttempts a second.
 type pace struct {
-	began time.Time // the second
-	n     int       // attempts in it
+	second int64
+	n      int
 }
 
 const maxAttempts = 20
 
-// take counts an attempt and returns how long it is to wait.
-func (p *pace) take(now time.Time) time.Duration {
-	if age := now.Sub(p.began); age >= time.Second || age < 0 {
-		p.began, p.n = now, 0
+func (p *pace) take(now time.Time) bool {
+	if s := now.Unix(); s != p.second {
+		p.second, p.n = s, 0
 	}
-	if p.n++; p.n <= maxAttempts {
-		return 0
-	}
-	next := p.began.Add(time.Second)
-	p.began, p.n = next, 1
-	return next.Sub(now)
+	p.n++
+	return p.n <= maxAttempts
 }
 
 // detach forgets a session and all that is under way for it.
@@ -185,6 +179,8 @@ func (ss *session) request(r *ipc.AuthRequest) {
 	switch {
 	case ss.try != nil:
 		ss.violation("a second request before the answer")
+	case !ss.pace.take(time.Now()):
+		ss.violation("too many attempts a second")
 	case r.Method != ipc.MethodPassword && r.Method != ipc.MethodCertificate:
 		ss.violation("unknown method")
 	case ss.host == nil:
@@ -194,22 +190,13 @@ func (ss *session) request(r *ipc.AuthRequest) {
 		ss.unavailable()
 	default:
 		ss.try = &try{user: r.User, method: r.Method, secret: r.Secret, attempt: ss.host.Begin(ss.asked(r))}
-		if wait := ss.pace.take(ss.s.timers.now()); wait > 0 {
-			ss.try.timer = ss.s.timers.after(wait, ss.start)
+		ss.judgeBans(ss.try)
+		if !ss.begin(ss.try) {
+			ss.busy()
 			return
 		}
-		ss.start()
+		ss.step()
 	}
-}
-
-// start begins the work of the attempt, and its clock.
-func (ss *session) start() {
-	ss.judgeBans(ss.try)
-	if !ss.begin(ss.try) {
-		ss.busy()
-		return
-	}
-	ss.step()
 }
 
 // asked is what the decision is made of: the session's two strings, or the
@@ -231,7 +218,7 @@ func (ss *session) step() {
 	switch st := t.attempt.Next(); st.Kind {
 	case auth.StepHash:
 		t.hash = &hashWork{
-			job: job{net: ss.net, dropped: ss.dropped},
+			job: job{net: ss.net},
 			request: ipc.HashRequest{
 				Setting: st.Setting, Secret: t.secret, Legacy: ss.host.Policy.LegacyHashes,
 			},
@@ -251,7 +238,7 @@ func (ss *session) step() {
 		}
 	case auth.StepPam:
 		t.pam = &pamWork{
-			job: job{net: ss.net, dropped: ss.dropped}, session: ss.id,
+			job: job{net: ss.net}, session: ss.id,
 			request: ipc.PamRequest{
 				Service: ss.host.Policy.PamService, User: t.attempt.Name(), Secret: t.secret,
 				RHost: ss.rhost(), TTY: "ftp", AllowEmpty: ss.host.Policy.AllowEmpty, Proven: st.Account,
@@ -297,18 +284,6 @@ func (ss *session) busy() {
 	t.attempt.Busy()
 	ss.s.log(logWarning, "session %d: login attempt refused unseen: too many wait", ss.id)
 	ss.decided(t.attempt.Result())
-}
-
-// dropped is the end of waiting for a turn: the work of another network took the
-// place.
-func (ss *session) dropped() {
-	if w := ss.try.hash; w != nil {
-		ss.s.cancelHash(w)
-	}
-	if w := ss.try.pam; w != nil {
-		ss.s.cancelPam(w)
-	}
-	ss.busy()
 }
 
 // decided takes the result of the sources. A success goes to master, which
