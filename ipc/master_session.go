@@ -107,6 +107,14 @@ type FilesChannel struct {
 	Home      string     // working directory as the client sees it
 	Anonymous bool       // 230 has the words of an anonymous login
 	Rates     []RateRule `ipc:"16"`
+	Company   Company
+}
+
+// Company is what display files tell of the clients that are logged in (%N %M %y
+// %z), this one included, as it was at the login.
+type Company struct {
+	Clients, Most        uint32 // of the host; Most 0: no limit
+	OfClass, MostOfClass uint32 // of the client's class
 }
 
 // RateRule is the transfer rate of one command, chosen by master for this user.
@@ -227,7 +235,7 @@ type Bye struct {
 
 // SessionLane is the channel session -> master, with its answers.
 var SessionLane = newDialogue(&Dialogue{
-	Name: "master-session", Version: 3, States: []string{"idle", "login", "open"},
+	Name: "master-session", Version: 4, States: []string{"idle", "login", "open"},
 	Rows: []Row{
 		{Kind: 1, From: Session, In: SessionOpen, Body: Passive{}},
 		{Kind: 2, From: Session, In: SessionOpen, Body: Active{}},

@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "write the table of docs/TRUST.md")
 // Structs of this package that are no messages of their own.
 var noMessages = map[string]string{
 	"Conn": "", "Message": "", "Queue": "", "Row": "", "Dialogue": "", "ProtocolError": "",
-	"FileInfo": "part of StatReply", "RateRule": "part of FilesChannel", "OfferedCertificate": "part of TLSOffer",
+	"FileInfo": "part of StatReply", "RateRule": "part of FilesChannel", "Company": "part of FilesChannel", "OfferedCertificate": "part of TLSOffer",
 	"CertificateInfo": "part of Expiring",
 }
 

@@ -194,13 +194,13 @@ func (m *master) await(c *client) {
 
 // spoke handles a greeted client's first byte, or its end without one.
 func (m *master) spoke(c *client) {
+	m.loop.timers.stop(&c.silent)
 	if unread(c.fd) == 0 {
 		m.count(shm.LeftSilent)
 		m.drop(c)
 		return
 	}
 	m.loop.del(c.fd)
-	m.loop.timers.stop(&c.silent)
 	if m.turnAway(c) {
 		return
 	}

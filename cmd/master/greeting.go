@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"sallyport/internal/logging"
 )
 
 // maxGreeting bounds the first reply in bytes, display file included: what the
@@ -59,7 +61,7 @@ func (m *master) fillIn(line string, c *client) string {
 		case 'R':
 			b.WriteString(c.peer.Addr().String())
 		case 'T':
-			b.WriteString(time.Now().Format("Mon Jan 02 15:04:05 2006"))
+			b.WriteString(time.Now().UTC().Format("Mon Jan 02 15:04:05 2006"))
 		case 'V':
 			b.WriteString(c.set.Session.ServerName)
 		case 'x':
@@ -68,6 +70,17 @@ func (m *master) fillIn(line string, c *client) string {
 			b.WriteString(itoa(m.places.byClass[hostName{c.host, c.class}]))
 		case 'z':
 			b.WriteString(countOrNone(max.PerClass.Count))
+		case '{':
+			name, _, ok := strings.Cut(line[i+1:], "}")
+			if !ok {
+				b.WriteString("%{")
+				continue
+			}
+			i += len(name) + 1
+			if format, ok := strings.CutPrefix(name, "time:"); ok {
+				text, _ := logging.Strftime(format, time.Now().UTC())
+				b.WriteString(text)
+			}
 		}
 	}
 	return b.String()

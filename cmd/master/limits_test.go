@@ -257,8 +257,12 @@ func TestAnonymousSettingsHoldFromTheLoginOn(t *testing.T) {
 	unix.Close(end)
 	m.watchFiles(x.s, &filesProc{child: m.process("files"), lane: lane, home: "/"}, fd, ipc.FilesServing)
 	x.s.login.answered, x.s.login.released = true, true
-	if f, ok := x.ask(&ipc.TakeFiles{}).(*ipc.FilesChannel); !ok || f.Refused || !f.Anonymous {
+	f, ok := x.ask(&ipc.TakeFiles{}).(*ipc.FilesChannel)
+	if !ok || f.Refused || !f.Anonymous {
 		t.Fatalf("%+v", f)
+	}
+	if want := (ipc.Company{Clients: 1, Most: own.Max.Clients.Count, OfClass: 2}); f.Company != want {
+		t.Errorf("finds there %+v, want %+v", f.Company, want)
 	}
 	if i := m.sessionInfo(x.s.c); x.s.c.set != own || !i.Anonymous || i.Email != q.Email || i.User != "ftp" {
 		t.Errorf("in the block's settings %v, %+v", x.s.c.set == own, i)
@@ -324,6 +328,7 @@ func TestGreeting(t *testing.T) {
 		{"Welcome to %V\r\n\nfrom %R to %L%%, %N of %M; ask %E%q\n", "220-Welcome to Depot\r\n220-\r\n220-from 192.0.2.1 to 192.0.2.2%, 0 of none; ask root@example.org\r\n220 ready\r\n"},
 		{"500 a\x00\x1b[31mb\r220 c", "220-500 a  [31mb 220 c\r\n220 ready\r\n"},
 		{"%", "220-%\r\n220 ready\r\n"},
+		{"a%{time:%%}b%{total_bytes_in}c%{env:X}%{", "220-a%bc%{\r\n220 ready\r\n"},
 	} {
 		set.Session.Display.Connect = x.text
 		if got := string(m.greeting(nil, c)); got != x.want {

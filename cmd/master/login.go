@@ -226,6 +226,7 @@ func (m *master) openSession(s *session) {
 	}
 	m.answer(s, &ipc.FilesChannel{
 		User: q.User, Home: f.home, Anonymous: q.Anonymous != 0, Rates: m.ratesFor(s, set, userOf(q)),
+		Company: m.company(s, set),
 	}, f.lane, view)
 	unix.Close(f.lane)
 	f.lane = -1
@@ -273,4 +274,14 @@ func (m *master) loginFailed(a *authd, q *ipc.LoginFailed) {
 		s.reason = "login attempts used up"
 	}
 	m.failedEvents(s, q)
+}
+
+// company is whom a client that has just logged in finds there, counted as the
+// limits count.
+func (m *master) company(s *session, set *policy.Settings) ipc.Company {
+	c := ipc.Company{Most: set.Max.Clients.Count, MostOfClass: s.c.base.Max.PerClass.Count}
+	if p := s.place; p != nil {
+		c.Clients, c.OfClass = m.places.all[realm{p.Host, p.Anonymous}], m.places.byClass[hostName{p.Host, p.Class}]
+	}
+	return c
 }

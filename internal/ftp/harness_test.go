@@ -50,6 +50,7 @@ type setup struct {
 	Sizes       int64                                          // bytes that RETR and STOR may have
 	Anonymous   bool                                           // master says that the login was one
 	Rates       []ipc.RateRule
+	Company     ipc.Company
 	Transfers   func(command string) string // master's refusal of a transfer
 	Groups      server.FindGroups
 	Authd       func(body any) any                                           // answers what is no AuthRequest
@@ -473,7 +474,7 @@ func (w *world) takeFiles() {
 		w.t.Error(err)
 		return
 	}
-	w.answer(ipc.FilesChannel{User: "ann", Home: "/", Anonymous: w.o.Anonymous, Rates: w.o.Rates}, b, view)
+	w.answer(ipc.FilesChannel{User: "ann", Home: "/", Anonymous: w.o.Anonymous, Rates: w.o.Rates, Company: w.o.Company}, b, view)
 	unix.Close(b)
 	unix.Close(view)
 	w.lane.SetState(ipc.SessionOpen)

@@ -177,7 +177,7 @@ func (s *Session) enter(welcome int, name string) {
 	s.notice.SetState(ipc.SessionOpen)
 	s.user = name
 	s.setAuth(s.auth)
-	s.rates = r.Rates
+	s.rates, s.company = r.Rates, r.Company
 	s.viewChanged()
 	s.in.setLimit(s.lineLimit())
 	home, err := vfs.Clean("/", r.Home)

@@ -87,8 +87,9 @@ type Session struct {
 	level     int    // of its compression; 0: not chosen
 	zip       *zlib.Writer
 	rates     []ipc.RateRule
-	burst     burst // of commands
-	counted   bool  // master counts the transfer in hand
+	company   ipc.Company // as it was at the login
+	burst     burst       // of commands
+	counted   bool        // master counts the transfer in hand
 	shown     map[string]int64
 	sums      sums
 	rec       record

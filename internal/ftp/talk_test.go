@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"sallyport/internal/policy"
+	"sallyport/ipc"
 )
 
 // TestConversations plays testdata/*.txt, line by line:
@@ -87,6 +88,10 @@ var settings = map[string]func(o *setup){
 			Login: policy.DisplayFile{Text: "Hello %U\r\n2 x %%\n"}, Quit: policy.DisplayFile{Text: "%i %o %t %K"},
 			Chdir: policy.DisplayFile{Path: ".message"}, Transfer: policy.DisplayFile{Text: "%{total_files_xfer} files"},
 		}
+	},
+	"display of others": func(o *setup) {
+		o.Company = ipc.Company{Clients: 3, Most: 10, OfClass: 2}
+		o.View.Display = policy.Display{Login: policy.DisplayFile{Text: "%N of %M, class %y of %z, %u\n"}, Quit: policy.DisplayFile{Text: "%N"}}
 	},
 	"display once": func(o *setup) {
 		o.View.Display = policy.Display{Chdir: policy.DisplayFile{Path: ".message"}, ChdirOnce: true}

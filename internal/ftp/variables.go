@@ -13,8 +13,8 @@ type sums struct {
 	bytesIn, bytesOut uint64
 }
 
-// expand replaces the variables of a display file. What a session does not know
-// (the counts of other clients, %M %N %y %z) and what nobody knows is "-".
+// expand replaces the variables of a display file. What is not known is "-":
+// %u, and before the login the counts of clients, %M %N %y %z.
 func (s *Session) expand(text string) string {
 	if !strings.Contains(text, "%") {
 		return text
@@ -73,6 +73,14 @@ func (s *Session) variable(letter byte) string {
 		v = withUnits(s.sums.bytesIn + s.sums.bytesOut)
 	case 'L':
 		v = s.local.Addr().WithZone("").String()
+	case 'M':
+		v = s.head(s.company.Most)
+	case 'N':
+		v = s.head(s.company.Clients)
+	case 'y':
+		v = s.head(s.company.OfClass)
+	case 'z':
+		v = s.head(s.company.MostOfClass)
 	case 'R':
 		v = s.peer.Addr().WithZone("").String()
 	case 'T':
@@ -85,6 +93,18 @@ func (s *Session) variable(letter byte) string {
 		v = orDash(s.class)
 	}
 	return unbroken(v)
+}
+
+// head is a number of clients, as master told it at the login; a limit that is
+// none is a word.
+func (s *Session) head(n uint32) string {
+	switch {
+	case s.user == "":
+		return "-"
+	case n == 0:
+		return "none"
+	}
+	return strconv.FormatUint(uint64(n), 10)
 }
 
 func (s *Session) longVariable(name string) string {

@@ -33,13 +33,40 @@ var computed = map[byte]func(b []byte, t time.Time) []byte{
 	},
 }
 
-// timeVariable compiles a format of strftime(3), without those conversions that
-// make a line feed or a tabulator.
+// Strftime returns t in a format of strftime(3), as the variable %{FORMAT}t has it.
+func Strftime(format string, t time.Time) (string, error) {
+	ops, err := compileTime(format)
+	if err != nil {
+		return "", err
+	}
+	return string(runTime(nil, ops, t)), nil
+}
+
+// timeVariable compiles the variable %{FORMAT}t.
 func timeVariable(s string) (*variable, error) {
+	ops, err := compileTime(s)
+	if err != nil {
+		return nil, err
+	}
+	return &variable{"-", func(b []byte, e *Entry) []byte { return runTime(b, ops, e.Time) }}, nil
+}
+
+type timeOp func(b []byte, t time.Time) []byte
+
+func runTime(b []byte, ops []timeOp, t time.Time) []byte {
+	for _, op := range ops {
+		b = op(b, t)
+	}
+	return b
+}
+
+// compileTime compiles a format of strftime(3), without those conversions that
+// make a line feed or a tabulator.
+func compileTime(s string) ([]timeOp, error) {
 	if s == "" {
 		return nil, errors.New("an empty time format")
 	}
-	var ops []func(b []byte, t time.Time) []byte
+	var ops []timeOp
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		switch {
@@ -65,10 +92,5 @@ func timeVariable(s string) (*variable, error) {
 			return nil, fmt.Errorf("unknown time conversion %q", "%"+string(rune(c)))
 		}
 	}
-	return &variable{"-", func(b []byte, e *Entry) []byte {
-		for _, op := range ops {
-			b = op(b, e.Time)
-		}
-		return b
-	}}, nil
+	return ops, nil
 }
