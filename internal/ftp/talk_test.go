@@ -91,7 +91,7 @@ var settings = map[string]func(o *setup){
 	},
 	"display of others": func(o *setup) {
 		o.Company = ipc.Company{Clients: 3, Most: 10, OfClass: 2}
-		o.View.Display = policy.Display{Login: policy.DisplayFile{Text: "%N of %M, class %y of %z, %u\n"}, Quit: policy.DisplayFile{Text: "%N"}}
+		o.View.Display = policy.Display{Login: policy.DisplayFile{Text: "%N of %M, class %y of %z, %u\n"}, Quit: policy.DisplayFile{Text: "%N 50% off 100%\nx%"}}
 	},
 	"display once": func(o *setup) {
 		o.View.Display = policy.Display{Chdir: policy.DisplayFile{Path: ".message"}, ChdirOnce: true}
