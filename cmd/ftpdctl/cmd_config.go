@@ -14,6 +14,7 @@ import (
 const defaultConfig = "/etc/sallyport/sallyport.hcl"
 
 func newConfig(a *app) *cobra.Command {
+	var file string
 	c := &cobra.Command{
 		Use:   "config",
 		Short: "check or show a configuration file",
@@ -25,7 +26,8 @@ sallyport.hcl(5).`,
 			return fmt.Errorf("missing command: config check or config show")
 		},
 	}
-	c.AddCommand(newConfigCheck(a), newConfigShow(a))
+	c.PersistentFlags().StringVar(&file, "config", defaultConfig, "configuration, where no FILE is named")
+	c.AddCommand(newConfigCheck(a, &file), newConfigShow(a, &file))
 	return c
 }
 
@@ -40,29 +42,32 @@ func facts() config.Facts {
 	return config.DetectFacts(dir)
 }
 
-func fileArg(args []string) string {
+// fileArg is the file that the arguments name, else that of --config.
+func fileArg(args []string, file *string) string {
 	if len(args) == 0 {
-		return defaultConfig
+		return *file
 	}
 	return args[0]
 }
 
-func newConfigCheck(a *app) *cobra.Command {
+func newConfigCheck(a *app, named *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check [FILE]",
 		Short: "say what is wrong with a configuration file",
 		Long: `check reads a configuration file as the daemon would, looks whether the paths,
-users and groups it names exist on this machine, and prints every error and warning
-with its place. Run it as root: other users cannot see all of what it looks at.
+users and groups it names exist on this machine, which lines of its users and groups
+files do not count, and prints every error and warning with its place. Run it as root:
+other users cannot see all of what it looks at.
 
 Exit status 1: the daemon would refuse the file.`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: files("hcl"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			file, f := fileArg(args), facts()
+			file, f := fileArg(args, named), facts()
 			p, diags := config.Load(file, f)
 			if p != nil {
 				diags = append(diags, config.Check(p, f)...)
+				diags = append(diags, accountWarnings(p)...)
 			}
 			bad := diags.HasErrors()
 			if diags == nil {
@@ -88,7 +93,7 @@ Exit status 1: the daemon would refuse the file.`,
 	}
 }
 
-func newConfigShow(a *app) *cobra.Command {
+func newConfigShow(a *app, named *string) *cobra.Command {
 	var defaults bool
 	c := &cobra.Command{
 		Use:   "show [FILE]",
@@ -98,7 +103,7 @@ default, or with --defaults all of them. What it prints can be read back.`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: files("hcl"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			p, diags := config.Load(fileArg(args), facts())
+			p, diags := config.Load(fileArg(args, named), facts())
 			diags.Write(a.err)
 			if p == nil {
 				return &exitStatus{code: 1}

@@ -25,6 +25,7 @@ import (
 func Check(p *policy.Policy, facts Facts) Diagnostics {
 	c := &checker{p: p, facts: facts, pamDirs: []string{"/etc/pam.d", "/usr/lib/pam.d"}, euid: os.Geteuid(), seen: map[string]bool{}}
 	c.run()
+	c.diags.locate(p.File)
 	return c.diags
 }
 
@@ -63,8 +64,15 @@ func (c *checker) say(sev Severity, key, value, problem, right string) {
 
 func (c *checker) daemon() {
 	g := &c.p.Global
-	for _, d := range []struct{ key, dir string }{{"run_dir", g.RunDir}, {"state_dir", g.StateDir}} {
-		c.directory(d.key, d.dir)
+	if c.directory("run_dir", g.RunDir) && g.RunDir != defaultRunDir {
+		c.say(Warning, "run_dir", g.RunDir, quote(g.RunDir)+" does not exist yet: the server does not make it", "mkdir "+g.RunDir)
+	}
+	c.directory("state_dir", g.StateDir)
+	if g.Control.Engine {
+		c.above("control.socket", g.Control.Socket, g.RunDir)
+	}
+	if table := c.p.Hosts[0].Base.Auth.Delay.Table; table != "none" {
+		c.above("delay.table", table, g.StateDir)
 	}
 	if c.facts.Root {
 		if _, err := user.Lookup(g.User); err != nil {
@@ -82,8 +90,23 @@ func (c *checker) daemon() {
 	}
 }
 
-// directory wants dir to exist, or to be possible to make.
-func (c *checker) directory(key, dir string) {
+// above wants the directory of a file that the server makes to exist. There is
+// nothing to say where the file lies in one that it knows already.
+func (c *checker) above(key, path, known string) {
+	dir := filepath.Dir(path)
+	if path == "" || dir == known {
+		return
+	}
+	if st, err := os.Stat(dir); err != nil {
+		c.say(Error, key, path, fmt.Sprintf("the directory of %s: %v", quote(path), reason(err)), "mkdir -p "+dir)
+	} else if !st.IsDir() {
+		c.say(Error, key, path, quote(dir)+" is no directory", "")
+	}
+}
+
+// directory wants dir to exist, or to be possible to make. It is true of one that
+// is yet to be made.
+func (c *checker) directory(key, dir string) (missing bool) {
 	st, err := os.Stat(dir)
 	switch {
 	case err == nil && !st.IsDir():
@@ -93,10 +116,13 @@ func (c *checker) directory(key, dir string) {
 	case errors.Is(err, fs.ErrNotExist):
 		if up, err := os.Stat(filepath.Dir(dir)); err != nil || !up.IsDir() {
 			c.say(Error, key, dir, quote(dir)+" cannot be made: the directory above it does not exist", "mkdir -p "+filepath.Dir(dir))
+			return false
 		}
+		return true
 	case err != nil:
 		c.say(Error, key, dir, fmt.Sprintf("%q: %v", dir, reason(err)), "")
 	}
+	return false
 }
 
 // addresses looks for listeners that cannot be bound beside each other and for

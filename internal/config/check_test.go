@@ -98,6 +98,12 @@ func TestCheck(t *testing.T) {
 		{"collisions", dirs + "auth { order = [] }\nlistener \"a\" { address = [\"[::]:21\", \"0.0.0.0:2121\"] }\nlistener \"b\" { address = [\"192.0.2.1:21\", \"[::1]:2121\", \"0.0.0.0:0\"] }", rootless, []string{
 			`error listener.address: listener "a" at [::]:21 and listener "b" at 192.0.2.1:21 cannot both be bound`,
 		}},
+		{"directories of files that the server makes", strings.Replace(dirs, dir, dir+"/newrun", 1) + "auth { order = [] }\n" +
+			fmt.Sprintf("control { socket = %q }\ndelay { table = %q }\n", dir+"/no/sock", good+"/table"), rootless, []string{
+			`warning run_dir: "DIR/newrun" does not exist yet: the server does not make it`,
+			`error control.socket: the directory of "DIR/no/sock": no such file or directory`,
+			`error delay.table: "DIR/good" is no directory`,
+		}},
 		{"narrow range", dirs + "auth { order = [] }\nmax { instances = 800 }\npassive { ports = \"50000-50099\" }", rootless, []string{
 			`warning passive.ports: the range of host "default" has 100 ports, but 800 sessions are possible (max.instances): the others get 425`,
 		}},

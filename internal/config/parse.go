@@ -135,7 +135,8 @@ func (p *parser) read() *section {
 		return nil
 	}
 	if !scan(p.name, p.src, func(rng hcl.Range, what, right string) {
-		p.add(rng, Diagnostic{Value: string(rng.SliceBytes(p.src)), Problem: what, Right: right})
+		src := string(rng.SliceBytes(p.src))
+		p.add(rng, Diagnostic{Key: p.keyAt(rng.Start.Byte), Value: src, Problem: src + " " + what, Right: right})
 	}) {
 		return nil
 	}
@@ -145,7 +146,7 @@ func (p *parser) read() *section {
 		if d.Subject != nil {
 			rng = *d.Subject
 		}
-		p.add(rng, Diagnostic{Problem: strings.TrimSuffix(strings.ToLower(d.Summary[:1])+d.Summary[1:], "."), Right: d.Detail})
+		p.add(rng, Diagnostic{Key: p.keyAt(rng.Start.Byte), Problem: strings.TrimSuffix(strings.ToLower(d.Summary[:1])+d.Summary[1:], "."), Right: d.Detail})
 	}
 	if diags.HasErrors() {
 		return nil

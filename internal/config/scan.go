@@ -40,7 +40,8 @@ func scan(name string, src []byte, report func(rng hcl.Range, what, right string
 		case hclsyntax.TokenTemplateControl:
 			bad(t, "starts a template, and there are none", "write %%{ for the characters %{")
 		case hclsyntax.TokenMinus:
-			bad(t, "is no value", "numbers are whole numbers from 0 on")
+			t.Range = around(tokens, i)
+			bad(t, "is no value", "numbers are whole numbers from 0 on; times, sizes, rates and ranges stand in quotes")
 		case hclsyntax.TokenOParen, hclsyntax.TokenQuestion, hclsyntax.TokenBang, hclsyntax.TokenStar,
 			hclsyntax.TokenSlash, hclsyntax.TokenPlus, hclsyntax.TokenPercent, hclsyntax.TokenAnd, hclsyntax.TokenOr, hclsyntax.TokenEllipsis,
 			hclsyntax.TokenFatArrow, hclsyntax.TokenEqualOp, hclsyntax.TokenNotEqual, hclsyntax.TokenLessThan, hclsyntax.TokenLessThanEq,
@@ -49,4 +50,16 @@ func scan(name string, src []byte, report func(rng hcl.Range, what, right string
 		}
 	}
 	return ok
+}
+
+// around is the place of a minus and of the numbers that it touches.
+func around(tokens hclsyntax.Tokens, i int) hcl.Range {
+	r := tokens[i].Range
+	if i > 0 && tokens[i-1].Type == hclsyntax.TokenNumberLit && tokens[i-1].Range.End == r.Start {
+		r.Start = tokens[i-1].Range.Start
+	}
+	if i+1 < len(tokens) && tokens[i+1].Type == hclsyntax.TokenNumberLit && tokens[i+1].Range.Start == r.End {
+		r.End = tokens[i+1].Range.End
+	}
+	return r
 }

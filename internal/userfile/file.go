@@ -47,7 +47,7 @@ func read(path string, c Checks) ([]byte, stamp, error) {
 		return nil, stamp{missing: true}, nil
 	}
 	if err != nil {
-		return nil, stamp{}, err
+		return nil, stamp{}, &fs.PathError{Op: "open", Path: path, Err: cause(err)}
 	}
 	if c.Private {
 		for _, dir := range []string{filepath.Dir(path), filepath.Dir(real)} {
@@ -73,6 +73,14 @@ func read(path string, c Checks) ([]byte, stamp, error) {
 		return nil, stampOf(&st), fmt.Errorf("read %q: %w", path, err)
 	}
 	return data, stampOf(&st), nil
+}
+
+// cause takes off what names a directory on the way, or a link's target.
+func cause(err error) error {
+	if p := (*fs.PathError)(nil); errors.As(err, &p) {
+		return p.Err
+	}
+	return err
 }
 
 func checkDir(dir string) error {
@@ -192,5 +200,5 @@ func (c *Cached[T]) complain(err error) []string {
 	if c.ok {
 		return []string{said + "; the last good content stays in force"}
 	}
-	return []string{said}
+	return []string{said + "; until it can be read nobody can log in by it"}
 }
