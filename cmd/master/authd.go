@@ -196,6 +196,9 @@ func (m *master) authdReady(a *authd, ev uint32) {
 			return
 		}
 		m.authdMessage(a, msg.Body)
+		if a.conn.FD() < 0 { // the message was the end: the service stops
+			return
+		}
 	}
 }
 

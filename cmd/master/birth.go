@@ -123,6 +123,9 @@ func (b *birth) descriptors() error {
 	if b.who.emptyLock, err = lockEmpty(b.who.empty); err != nil {
 		return err
 	}
+	if err = makeState(b.policy.Global.StateDir); err != nil && b.resumed == nil {
+		return err
+	}
 	err = b.listen(have)
 	if err != nil && b.resumed != nil && b.policy != b.resumed.Policy {
 		fmt.Fprintln(os.Stderr, "sallyport: the former configuration stays:", err)
@@ -341,6 +344,26 @@ func makeEmpty(runDir string, root bool) (string, error) {
 		return "", fmt.Errorf("directory %q: not empty", dir)
 	}
 	return dir, nil
+}
+
+// makeState makes state_dir where only the last directory of its path is missing.
+// Bans, the DelayTable and a certificate of the server's own would otherwise be
+// lost without a word at the start.
+func makeState(dir string) error {
+	var st unix.Stat_t
+	err := unix.Stat(dir, &st)
+	if err == unix.ENOENT {
+		if err = unix.Mkdir(dir, 0o700); err == nil {
+			err = unix.Stat(dir, &st)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("state_dir %q: %w", dir, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return fmt.Errorf("state_dir %q: not a directory", dir)
+	}
+	return nil
 }
 
 // lockEmpty marks the directory as in use. Another instance may have the same

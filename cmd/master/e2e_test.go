@@ -222,6 +222,9 @@ func TestStartErrorsSayWhatIsWrong(t *testing.T) {
 	for _, c := range []struct{ name, from, to, want string }{
 		{"port in use", `"127.0.0.1:0"`, fmt.Sprintf("%q", taken.Addr()), "address already in use"},
 		{"run_dir missing", `/run"`, `/nowhere"`, "nowhere"},
+		{"directory above state_dir missing", `/state"`, `/nowhere/state"`, "state_dir "},
+		{"state_dir is a file", `/state"`, `/sallyport.hcl"`, "sallyport.hcl\": not a directory"},
+		{"certificate missing", "instance =", "tls {\n certificate {\n  file = \"/nowhere/cert.pem\"\n  key = \"/nowhere/key.pem\"\n }\n}\ninstance =", "open /nowhere/cert.pem: no such file"},
 		{"unknown key", "root", "rooot", "rooot"},
 		{"no such address", `"127.0.0.1:0"`, `"192.0.2.77:2121"`, "192.0.2.77:2121"},
 	} {
@@ -233,6 +236,9 @@ func TestStartErrorsSayWhatIsWrong(t *testing.T) {
 			err = h.cmd.Run()
 			if h.cmd.ProcessState.ExitCode() != 1 || !strings.Contains(h.log.String(), c.want) {
 				t.Errorf("%v, said %q", err, h.log.String())
+			}
+			if strings.Contains(h.log.String(), "broke the protocol") {
+				t.Errorf("nobody did anything wrong but the file: %q", h.log.String())
 			}
 		})
 	}
