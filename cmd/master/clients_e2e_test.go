@@ -47,6 +47,10 @@ func TestClientLimitsSpeak(t *testing.T) {
 				t.Errorf("the second: %q", got)
 			}
 			h.waitLog("Connection refused (" + c.log + ")")
+			h.waitLog(`reason="login refused: ` + c.log + `"`)
+			if strings.Contains(h.log.String(), "login failed") {
+				t.Errorf("a right password is a failed login:\n%s", h.log.String())
+			}
 			first.do("200", "NOOP")
 			h.killChildOf("session", first.LocalAddr().String())
 			first.ended()

@@ -254,13 +254,9 @@ type wire struct {
 	r *bufio.Reader
 }
 
-func (h *house) dial() *wire { return h.dialFrom("127.0.0.1") }
-
-// dialFrom connects from another address of the loopback.
-func (h *house) dialFrom(address string) *wire {
+func (h *house) dial() *wire {
 	h.t.Helper()
-	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
-	c, err := from.Dial("tcp", h.addr)
+	c, err := net.Dial("tcp", h.addr)
 	must(h.t, err)
 	h.t.Cleanup(func() { c.Close() })
 	return &wire{h.t, c, bufio.NewReader(c)}

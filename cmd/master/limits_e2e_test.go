@@ -40,7 +40,7 @@ when {
 	busy.do("150", "STOR slow.bin")
 	start := time.Now()
 	silent, named, idle := h.dial(), h.dial(), h.dial()
-	late := h.dialFrom("127.0.0.2")
+	late := h.from("127.0.0.2")
 	late.reply("220")
 	named.reply("220")
 	named.do("331", "USER ann")

@@ -266,12 +266,17 @@ func (m *master) loginFailed(a *authd, q *ipc.LoginFailed) {
 		return
 	}
 	m.endLogin(s)
-	s.c.failed = q.Failed
-	m.count(shm.LoginsFailed)
-	m.log.Warn("login failed", append(s.facts(), logging.Kind(logging.LoginFailed), logging.Claimed(q.User),
-		"reason", q.Reason, "source", q.Source, "attempt", q.Failed)...)
-	if q.Last {
+	s.c.failed, s.tried = q.Failed, q.User
+	switch {
+	case s.turned: // a right password; that master refused it, and why, is logged
+		s.reason = "login refused: " + q.Reason
+	case q.Last:
 		s.reason = "login attempts used up"
+	}
+	if !s.turned {
+		m.count(shm.LoginsFailed)
+		m.log.Warn("login failed", append(s.facts(), logging.Kind(logging.LoginFailed), logging.Claimed(q.User),
+			"reason", q.Reason, "source", q.Source, "attempt", q.Failed)...)
 	}
 	m.failedEvents(s, q)
 }

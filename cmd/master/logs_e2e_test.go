@@ -159,7 +159,7 @@ func TestExtendedLogOfASession(t *testing.T) {
 		at + ` UNKNOWN - "CONNECT" - - -`, at + ` UNKNOWN ann "USER ann" 331 - -`, at + ` ann ann "PASS (hidden)" 230 - -`,
 		at + ` ann ann "TYPE I" 200 - -`, at + ` ann ann "EPSV" 229 - -`, at + ` ann ann "STOR f" 226 5 -`, at + ` ann ann "EPSV" 229 - -`,
 		at + ` ann ann "RETR f" 226 5 -`, at + ` ann ann "FROB" 500 - -`, at + ` ann ann "RETR none" 550 - -`,
-		at + ` ann ann "QUIT" 221 - -`, at + ` ann - "EXIT" - - Quit`,
+		at + ` ann ann "QUIT" 221 - -`, at + ` ann ann "EXIT" - - Quit`,
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
@@ -198,7 +198,7 @@ func TestHowASessionEndsIsLogged(t *testing.T) {
 	} {
 		w := h.dial().login()
 		c.end(w)
-		if l := h.linesOf("x", i+1); l[i] != "-|"+c.want {
+		if l := h.linesOf("x", i+1); l[i] != "ann|"+c.want {
 			t.Errorf("%q, want %s", l[i], c.want)
 		}
 	}

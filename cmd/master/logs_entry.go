@@ -27,9 +27,23 @@ func (m *master) describe(s *session, r *ipc.Record, reason string, set *logSet)
 	if s.anonymous != 0 {
 		r.Secret = s.email
 	}
+	if r.Class == policy.LogExit || r.Named == "" && s.open { // the session does not say
+		r.Named = s.claimed()
+	}
 	if set.totals {
 		m.logs.entry.In, m.logs.entry.Out = s.totals()
 	}
+}
+
+// claimed is what USER named last, as far as it came to a login.
+func (s *session) claimed() string {
+	switch {
+	case s.named != "":
+		return s.named
+	case s.user != "":
+		return s.user
+	}
+	return s.tried
 }
 
 // totals is what the session has moved: over data connections by its own word,

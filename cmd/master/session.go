@@ -52,6 +52,7 @@ type session struct {
 	anonymous  uint32
 	email      string // what an anonymous client gave as its password: its own word
 	named      string // what the client named, where that is an alias
+	tried      string // what it named in the last attempt that failed
 	place      *place // what its login takes; nil before
 	transfer   string // command of the transfer that counts; "": none
 	connected  int64  // loop time of the last data connection it got; 0: none

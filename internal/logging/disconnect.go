@@ -6,6 +6,10 @@ import "strings"
 // the session itself, into those that parsers of %E know; what they do not
 // cover stands behind a colon.
 func Disconnect(reason string) string {
+	if limit, ok := strings.CutPrefix(reason, "login refused: Max"); ok {
+		limit, _, _ = strings.Cut(limit, " ")
+		return "Configured policy: Denied by Max" + clip(limit, 64)
+	}
 	for _, d := range disconnects {
 		if strings.HasPrefix(reason, d.prefix) {
 			return d.text

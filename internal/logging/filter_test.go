@@ -121,16 +121,18 @@ func TestTargets(t *testing.T) {
 
 func TestDisconnectReasons(t *testing.T) {
 	for reason, want := range map[string]string{
-		"client QUIT":             "Quit",
-		"read EOF from client":    "Read EOF from client",
-		"idle timeout":            "Timeout exceeded: TimeoutIdle",
-		"login timeout":           "Timeout exceeded: TimeoutLogin",
-		"service stops":           "Server shutting down",
-		"login attempts used up":  "Configured policy: Denied by MaxLoginAttempts",
-		"killed by SIGSEGV":       "Terminated by signal: SIGSEGV",
-		"":                        "Unknown/unspecified",
-		"the moon is full":        "Unknown/unspecified: the moon is full",
-		strings.Repeat("x", 4000): "Unknown/unspecified: " + strings.Repeat("x", 128) + "… (4000 bytes)",
+		"client QUIT":                        "Quit",
+		"read EOF from client":               "Read EOF from client",
+		"idle timeout":                       "Timeout exceeded: TimeoutIdle",
+		"login timeout":                      "Timeout exceeded: TimeoutLogin",
+		"service stops":                      "Server shutting down",
+		"login attempts used up":             "Configured policy: Denied by MaxLoginAttempts",
+		"login refused: MaxClientsPerHost 2": "Configured policy: Denied by MaxClientsPerHost",
+		"login refused: no home":             "Configured policy: Login denied",
+		"killed by SIGSEGV":                  "Terminated by signal: SIGSEGV",
+		"":                                   "Unknown/unspecified",
+		"the moon is full":                   "Unknown/unspecified: the moon is full",
+		strings.Repeat("x", 4000):            "Unknown/unspecified: " + strings.Repeat("x", 128) + "… (4000 bytes)",
 	} {
 		if got := Disconnect(reason); got != want {
 			t.Errorf("Disconnect(%q) = %q", reason, got)
