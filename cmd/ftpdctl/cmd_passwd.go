@@ -112,7 +112,7 @@ type userFlags struct {
 
 func (u *userFlags) add(c *cobra.Command) {
 	c.Flags().Uint32Var(&u.user.UID, "uid", 0, "numeric user id the account's processes get")
-	c.Flags().Uint32Var(&u.user.GID, "gid", 0, "numeric primary group id")
+	c.Flags().Uint32Var(&u.user.GID, "gid", 0, "numeric primary group id (default for a new account: that of --uid)")
 	c.Flags().StringVar(&u.user.Home, "home", "", "home directory")
 	c.Flags().StringVar(&u.user.Shell, "shell", "", "login shell (default "+userfile.DefaultShell+")")
 	c.Flags().StringVar(&u.user.Gecos, "gecos", "", "full name or remark")
@@ -122,13 +122,16 @@ func (u *userFlags) add(c *cobra.Command) {
 func (p *passwdApp) newAdd() *cobra.Command {
 	var u userFlags
 	c := &cobra.Command{
-		Use:   "add NAME --uid N --gid N --home DIR",
+		Use:   "add NAME --uid N --home DIR",
 		Short: "add an account",
-		Example: `  ftpdctl passwd add web --uid 2001 --gid 2001 --home /srv/www
+		Example: `  ftpdctl passwd add web --uid 2001 --home /srv/www
   pwgen 20 1 | ftpdctl passwd add backup --uid 2002 --gid 2002 --home /srv/backup --stdin`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			u.user.Name = args[0]
+			if !cmd.Flags().Changed("gid") {
+				u.user.GID = u.user.UID
+			}
 			file, err := p.users()
 			if err != nil {
 				return err
@@ -162,7 +165,7 @@ func (p *passwdApp) newAdd() *cobra.Command {
 	}
 	u.add(c)
 	c.Flags().BoolVar(&u.locked, "locked", false, "without a password: nobody can log in until one is set")
-	for _, f := range []string{"uid", "gid", "home"} {
+	for _, f := range []string{"uid", "home"} {
 		_ = c.MarkFlagRequired(f)
 	}
 	p.passwordFlags(c)
@@ -185,6 +188,7 @@ func (p *passwdApp) newChange() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("users file %q: %w", file, err)
 			}
+			changed := false
 			for name, set := range map[string]func(){
 				"uid":   func() { old.UID = u.user.UID },
 				"gid":   func() { old.GID = u.user.GID },
@@ -193,8 +197,12 @@ func (p *passwdApp) newChange() *cobra.Command {
 				"gecos": func() { old.Gecos = u.user.Gecos },
 			} {
 				if cmd.Flags().Changed(name) {
+					changed = true
 					set()
 				}
+			}
+			if !changed {
+				return errors.New("nothing to change: name a field, such as --home")
 			}
 			old.Hash = "" // the one in the file at the time of the edit
 			if err := userfile.SetUser(file, old, userfile.Options{Root: u.root}); err != nil {
