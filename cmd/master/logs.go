@@ -246,7 +246,14 @@ func (m *master) logExit(s *session, ws unix.WaitStatus) {
 	if r := s.unfinished(m.loop.now); r != nil {
 		m.writeRecord(s, r, "")
 	}
-	m.writeRecord(s, &ipc.Record{Class: policy.LogExit, Verb: "EXIT"}, logging.Disconnect(s.ended(ws)))
+	r := &ipc.Record{Class: policy.LogExit, Verb: "EXIT"}
+	if v, ok := s.page.Snapshot(); ok {
+		r.Cwd = v.Dir
+		if v.TLS {
+			r.Protocol = "ftps"
+		}
+	}
+	m.writeRecord(s, r, logging.Disconnect(s.ended(ws)))
 }
 
 // writeRecord writes the lines that a record has in the session's logs.

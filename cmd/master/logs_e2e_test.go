@@ -137,7 +137,11 @@ func TestExtendedLogOfASession(t *testing.T) {
   }
   extended "LOGS/out" {
     commands = ["EXIT"]
-    format   = "%m %I %O %u %g %%{uid} %c %C %F %P"
+    format   = "%m %I %O %u %g %%{uid} %c %C %F %P %%{protocol}"
+  }
+  extended "LOGS/port" {
+    commands = ["RETR"]
+    format   = "%%{transfer-port}"
   }
 }
 `).start()
@@ -176,6 +180,12 @@ func TestExtendedLogOfASession(t *testing.T) {
 	out, _ := strconv.Atoi(f[2])
 	if f[0] != "EXIT" || in < 100 || out < 300 || f[3] != "ann" {
 		t.Errorf("%q: the session read about 130 bytes and wrote about 600", f)
+	}
+	if end := f[len(f)-4:]; end[0] != "/" || end[1] != "-" || end[3] != "ftp" {
+		t.Errorf("%q: it was in / and without TLS", f)
+	}
+	if n, err := strconv.Atoi(h.linesOf("port", 2)[0]); err != nil || n < 1024 {
+		t.Errorf("port of the client's end: %q", h.linesOf("port", 2)[0])
 	}
 	h.stop()
 	if strings.Contains(h.log.String(), "sesame") || strings.Contains(strings.Join(got, ""), "sesame") {

@@ -117,8 +117,9 @@ func sessionProfile(pid int) *profile {
 						unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT, unix.TCP_QUICKACK, unix.TCP_USER_TIMEOUT, unix.TCP_NOTSENT_LOWAT)),
 					when(equals(1, unix.IPPROTO_IP), equals(2, unix.IP_TOS)),
 					when(equals(1, unix.IPPROTO_IPV6), equals(2, unix.IPV6_TCLASS))),
+				// SO_PROTOCOL is asked for where an address of a socket is read.
 				only(unix.SYS_GETSOCKOPT,
-					when(equals(1, unix.SOL_SOCKET), oneOf(2, unix.SO_ERROR, unix.SO_TYPE, unix.SO_DOMAIN, unix.SO_LINGER,
+					when(equals(1, unix.SOL_SOCKET), oneOf(2, unix.SO_ERROR, unix.SO_TYPE, unix.SO_DOMAIN, unix.SO_PROTOCOL, unix.SO_LINGER,
 						unix.SO_SNDBUF, unix.SO_RCVBUF, unix.SO_RCVTIMEO, unix.SO_SNDTIMEO)),
 					when(equals(1, unix.IPPROTO_TCP), oneOf(2, unix.TCP_NODELAY, unix.TCP_CORK, unix.TCP_INFO))),
 			}),
