@@ -95,6 +95,18 @@ func (s *Session) onlyExtended(verb string) bool {
 	return s.onlyEPSV
 }
 
+// onlyNew refuses PASV and PORT after EPSV ALL, and where the host serves none but
+// EPSV and EPRT.
+func (s *Session) onlyNew(verb string) bool {
+	if s.onlyExtended(verb) {
+		return true
+	}
+	if s.view.ExtendedOnly {
+		s.reply(501, verb, ": Operation not permitted")
+	}
+	return s.view.ExtendedOnly
+}
+
 // listen asks for a listener. Where there is none the reply is given.
 func (s *Session) listen(extended bool) (*ipc.Listening, bool) {
 	s.dropLink()
@@ -115,7 +127,7 @@ func (s *Session) listen(extended bool) (*ipc.Listening, bool) {
 }
 
 func pasv(s *Session, _ string) {
-	if s.onlyExtended("PASV") {
+	if s.onlyNew("PASV") {
 		return
 	}
 	if !s.local.Addr().Is4() {
@@ -170,7 +182,7 @@ func epsv(s *Session, arg string) {
 }
 
 func port(s *Session, arg string) {
-	if s.onlyExtended("PORT") {
+	if s.onlyNew("PORT") {
 		return
 	}
 	target, ok := parsePort(strings.TrimSpace(arg))

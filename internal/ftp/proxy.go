@@ -25,7 +25,11 @@ const (
 	proxyMost     = 536 // of what follows the 16
 )
 
-var proxySignature = []byte("\r\n\r\n\x00\r\nQUIT\n")
+// How the two versions begin.
+var (
+	proxySignature = []byte("\r\n\r\n\x00\r\nQUIT\n")
+	proxyWord      = []byte("PROXY ")
+)
 
 var errProxy = errors.New("malformed PROXY header")
 
@@ -87,16 +91,22 @@ func (s *Session) proxyBytes(b []byte, peek bool) (int, error) {
 // readProxy takes a header off a stream: get fills a buffer, or looks.
 func readProxy(get func(b []byte, peek bool) (int, error)) (ipc.ProxyHeader, error) {
 	var b [proxyFixed + proxyMost]byte
-	if _, err := get(b[:proxyShortest], false); err != nil {
-		return ipc.ProxyHeader{}, err
+	n := 0
+	for n < proxyShortest {
+		m, err := get(b[n:proxyShortest], true)
+		if err == nil {
+			_, err = get(b[n:n+m], false)
+		}
+		if err != nil {
+			return ipc.ProxyHeader{}, err
+		}
+		if n += m; !begins(b[:n], proxyWord) && !begins(b[:n], proxySignature) {
+			return ipc.ProxyHeader{}, errProxy // it is known before all of it is there
+		}
 	}
-	if bytes.HasPrefix(b[:], proxySignature) {
+	if b[0] == proxySignature[0] {
 		return readProxy2(b[:], get)
 	}
-	if !bytes.HasPrefix(b[:], []byte("PROXY ")) {
-		return ipc.ProxyHeader{}, errProxy
-	}
-	n := proxyShortest
 	for !bytes.HasSuffix(b[:n], []byte("\r\n")) {
 		if n == proxyLine || bytes.IndexByte(b[:n], '\n') >= 0 {
 			return ipc.ProxyHeader{}, errProxy
@@ -114,6 +124,12 @@ func readProxy(get func(b []byte, peek bool) (int, error)) (ipc.ProxyHeader, err
 		n += m
 	}
 	return parseProxy1(string(b[:n-2]))
+}
+
+// begins tells whether b, as far as it goes, begins as start does.
+func begins(b, start []byte) bool {
+	n := min(len(b), len(start))
+	return bytes.Equal(b[:n], start[:n])
 }
 
 // parseProxy1 reads "PROXY TCP4 from to port port", one blank between.

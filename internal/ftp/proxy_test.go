@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"slices"
@@ -122,6 +123,17 @@ func TestProxyHeaders(t *testing.T) {
 			if h, err := readProxy(f.get); err == nil {
 				t.Errorf("%s cut after %d bytes: %+v", c.name, n, h)
 			}
+		}
+	}
+}
+
+// TestNoProxyHeaderIsKnownEarly: who sends a few bytes of something else is not
+// waited for.
+func TestNoProxyHeaderIsKnownEarly(t *testing.T) {
+	t.Parallel()
+	for _, c := range []string{"U", "QUIT\r\n", "PROXX", "\r\n\r\nN", "\x16\x03\x01"} {
+		if _, err := readProxy((&bytesOf{[]byte(c), 1000}).get); !errors.Is(err, errProxy) {
+			t.Errorf("%q: %v", c, err)
 		}
 	}
 }

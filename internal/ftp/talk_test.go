@@ -59,9 +59,11 @@ var settings = map[string]func(o *setup){
 		o.Files.AllowOverwrite, o.Files.AllowStoreRestart, o.Files.AllowRetrieveRestart = false, false, false
 		o.View.AllowStoreRestart, o.View.AllowRetrieveRestart = false, false
 	},
-	"ascii":     func(o *setup) { o.View.TransferMode = "ascii" },
-	"ipv6":      func(o *setup) { o.Address = "::1" },
-	"ungreeted": func(o *setup) { o.Ungreet = true },
+	"ascii":         func(o *setup) { o.View.TransferMode = "ascii" },
+	"ipv6":          func(o *setup) { o.Address = "::1" },
+	"extended only": func(o *setup) { o.View.ExtendedOnly = true },
+	"unconnected":   func(o *setup) { o.Unconnected = true },
+	"ungreeted":     func(o *setup) { o.Ungreet = true },
 	"texts": func(o *setup) {
 		o.View.AccessGrantMsg, o.View.AccessDenyMsg, o.View.Admin = "Welcome %u", "No, %u", "root@example.org"
 	},
