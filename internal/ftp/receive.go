@@ -50,6 +50,11 @@ func (s *Session) upload(verb, arg string, how uint8, p span) {
 		return
 	}
 	defer s.endCount()
+	if s.data.mode == linkNone && p == (span{}) && s.wouldMake(path, how) {
+		s.begin(verb, arg)
+		s.connect() // which says so
+		return
+	}
 	f, err := s.files.OpenWrite(path, how, p.first)
 	switch {
 	case err == nil:
@@ -71,6 +76,7 @@ func (s *Session) upload(verb, arg string, how uint8, p span) {
 	s.begin(verb, arg)
 	raw, ok := s.connect()
 	if !ok {
+		s.unmake(f, how, path)
 		s.abandon(f, path)
 		return
 	}
@@ -78,7 +84,10 @@ func (s *Session) upload(verb, arg string, how uint8, p span) {
 	s.began(raw, "i", f.Size, w.off, !f.Created)
 	s.openingUpload(how, arg)
 	s.page.SetTransfer(shm.StateUploading, -1)
-	c, err := s.protect(raw)
+	c, err := s.protect(raw, false)
+	if err != nil {
+		s.unmake(f, how, path)
+	}
 	if err == nil && how == ipc.WriteStore && !f.Created {
 		err = s.truncate(f.FD)
 	}
