@@ -84,17 +84,13 @@ func (s *session) moves(quiet time.Duration) bool {
 	return s.transferring() && (stalled == 0 || quiet < stalled)
 }
 
-// idleCheck ends a session whose client has been silent for TimeoutIdle. The
-// silence is the kernel's figure; that a transfer runs is the session's claim,
-// which counts as long as its bytes move within TimeoutStalled.
+// idleCheck ends a session whose client has commanded nothing for TimeoutIdle:
+// bytes that complete no line do not count. That it has, and that a transfer
+// runs, is the session's claim; the latter counts as long as its bytes move
+// within TimeoutStalled.
 func (m *master) idleCheck(s *session) {
 	limit := time.Duration(s.c.set.TimeoutIdle) * time.Second
-	ms, ok := silence(s.c.fd)
-	if !ok {
-		m.loop.after(&s.idle, limit)
-		return
-	}
-	quiet := min(time.Duration(ms)*time.Millisecond, time.Duration(m.loop.now-s.active()))
+	quiet := time.Duration(m.loop.now - s.active())
 	if s.moves(quiet) {
 		quiet = 0
 	}

@@ -150,16 +150,6 @@ func gone(fd int) bool {
 	return err == nil && n == 1 && p[0].Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
 }
 
-// silence returns how long ago, in milliseconds, the client last sent a byte
-// on the connection. It is the kernel's word, not the session's.
-func silence(fd int) (uint32, bool) {
-	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
-	if err != nil {
-		return 0, false
-	}
-	return info.Last_data_recv, true
-}
-
 // farewell writes a last reply and closes *fd. What the client has sent and
 // nobody reads is thrown away unseen, because closing a socket with unread
 // bytes resets the connection and takes the reply with it.

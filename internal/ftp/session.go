@@ -124,6 +124,9 @@ func Serve(c Config) error {
 	if !c.Assign.Greeted && !s.over() {
 		s.greet()
 	}
+	if !s.over() {
+		s.page.SetIdle()
+	}
 	for !s.over() {
 		s.turn()
 	}
@@ -165,21 +168,26 @@ func newSession(c Config) (*Session, error) {
 
 func (s *Session) lineLimit() int { return max(int(s.view.CommandBufferSize), minLine) }
 
-// turn runs the commands that wait and then waits for the next.
+// turn runs the commands that wait and then waits for the next. Bytes that are
+// no line yet are no activity: TimeoutIdle goes on.
 func (s *Session) turn() {
+	acted := false
 	for !s.over() {
 		line, kind, ok := s.in.next()
 		if !ok {
 			break
 		}
 		s.dispatch(line, kind)
+		acted = true
 	}
 	s.flush()
 	s.closeLate()
 	if s.over() {
 		return
 	}
-	s.page.SetIdle()
+	if acted {
+		s.page.SetIdle()
+	}
 	if s.soon() {
 		return
 	}
