@@ -33,7 +33,9 @@ type Diagnostic struct {
 	Right    string   `json:"right,omitempty"`      // what would be right
 	Suggest  string   `json:"suggestion,omitempty"` // the name that was probably meant
 	NotBuilt bool     `json:"not_built,omitempty"`  // the word belongs to a feature to come
-	Source   string   `json:"source,omitempty"`     // the line of the file
+	Source   string   `json:"source,omitempty"`     // the line of the file; of a long one the part around the column
+
+	cut int // characters of the line that Source leaves out in front
 }
 
 // Headline is the diagnostic in one line: `file:3:5: error: max.x: problem`.
@@ -58,7 +60,7 @@ func (d Diagnostic) String() string {
 	if d.Line > 0 && d.Source != "" {
 		num := fmt.Sprintf("%5d", d.Line)
 		fmt.Fprintf(&b, "%s | %s\n%s | %s%s\n", num, clean(d.Source), strings.Repeat(" ", len(num)),
-			indent(d.Source, d.Column-1), strings.Repeat("^", max(d.Width, 1)))
+			indent(d.Source, d.Column-1-d.cut), strings.Repeat("^", min(max(d.Width, 1), maxSource)))
 	}
 	if d.Suggest != "" {
 		fmt.Fprintf(&b, "      = did you mean %s?\n", d.Suggest)

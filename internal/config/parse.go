@@ -114,6 +114,9 @@ func parse(name string, src []byte, facts Facts, read func(path string) (string,
 	return pol, p.diags
 }
 
+// maxSlips bounds what is told of a file that is no HCL.
+const maxSlips = 20
+
 // parser is one run over one file.
 type parser struct {
 	t     *table
@@ -126,12 +129,17 @@ type parser struct {
 	readText func(path string) (string, error) // nil: display files are not read
 	texts    map[string]string                 // display files by path
 	formats  map[string]string                 // log formats by name
+	tokens   hclsyntax.Tokens                  // for keyAt, once they are needed
 }
 
 // read turns the file into its top section, or nil if it is no HCL.
 func (p *parser) read() *section {
 	if len(p.src) > MaxFile {
 		p.diags = append(p.diags, Diagnostic{Severity: Error, File: p.name, Problem: fmt.Sprintf("is longer than %d bytes", MaxFile)})
+		return nil
+	}
+	if i := bytes.IndexByte(p.src, 0); i >= 0 {
+		p.diags = append(p.diags, Diagnostic{Severity: Error, File: p.name, Line: 1 + bytes.Count(p.src[:i], []byte("\n")), Column: 1, Problem: "is no text: it holds a zero byte"})
 		return nil
 	}
 	if !scan(p.name, p.src, func(rng hcl.Range, what, right string) {
@@ -141,10 +149,14 @@ func (p *parser) read() *section {
 		return nil
 	}
 	f, diags := hclsyntax.ParseConfig(p.src, p.name, hcl.InitialPos)
-	for _, d := range diags {
+	for i, d := range diags {
 		rng := hcl.Range{Filename: p.name, Start: hcl.InitialPos, End: hcl.InitialPos}
 		if d.Subject != nil {
 			rng = *d.Subject
+		}
+		if i == maxSlips { // each byte of a file that is none would be one
+			p.add(rng, Diagnostic{Problem: fmt.Sprintf("is the first of %d more such mistakes", len(diags)-i)})
+			break
 		}
 		p.add(rng, Diagnostic{Key: p.keyAt(rng.Start.Byte), Problem: strings.TrimSuffix(strings.ToLower(d.Summary[:1])+d.Summary[1:], "."), Right: d.Detail})
 	}
@@ -154,6 +166,23 @@ func (p *parser) read() *section {
 	top := &section{ctx: Top}
 	p.body(f.Body.(*hclsyntax.Body), "", top)
 	return top
+}
+
+// maxSource bounds the line that a diagnostic shows, in characters.
+const maxSource = 200
+
+// around returns what is shown of a line whose character at matters, and how
+// many characters are left out in front of it.
+func around(line string, at int) (shown string, cut int) {
+	if len(line) <= maxSource {
+		return line, 0
+	}
+	r := []rune(line)
+	if len(r) <= maxSource {
+		return line, 0
+	}
+	cut = min(max(at-maxSource/2, 0), len(r)-maxSource)
+	return string(r[cut : cut+maxSource]), cut
 }
 
 // add completes a diagnostic with its place. Its severity is Error if none is
@@ -171,7 +200,7 @@ func (p *parser) add(rng hcl.Range, d Diagnostic) {
 		if rng.End.Line > rng.Start.Line { // underline to the end of the first line
 			d.Width = max(1, utf8.RuneCountInString(line)-d.Column+1)
 		}
-		d.Source = line
+		d.Source, d.cut = around(line, d.Column-1)
 	}
 	d.Key, d.Value, d.Problem, d.Suggest, d.Right = clean(d.Key), clean(d.Value), clean(d.Problem), clean(d.Suggest), clean(d.Right)
 	if len(d.Value) > 100 {

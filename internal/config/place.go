@@ -70,12 +70,14 @@ func (v *value) plain() string {
 // keyAt returns the path of the name whose statement holds the byte at pos, as
 // well as it can be told from tokens that are no correct file: "max.instances".
 func (p *parser) keyAt(pos int) string {
-	tokens, _ := hclsyntax.LexConfig(p.src, p.name, hcl.InitialPos)
+	if p.tokens == nil {
+		p.tokens, _ = hclsyntax.LexConfig(p.src, p.name, hcl.InitialPos)
+	}
 	var blocks []string // names of those that are open; "" for an object
 	name, value := "", false
 	lists := 0
-	for i := range tokens {
-		t := &tokens[i]
+	for i := range p.tokens {
+		t := &p.tokens[i]
 		if t.Range.Start.Byte > pos {
 			break
 		}

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"bytes"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -83,5 +85,32 @@ func TestWhatIsNoGrammarNamesItsKey(t *testing.T) {
 		if len(diags) == 0 || diags[0].Headline() != want {
 			t.Errorf("%q:\n%s\nwant\n%s", src, diags, want)
 		}
+	}
+}
+
+// TestWhatIsSaidIsBounded: of a file that is no configuration at all, and of a
+// line that does not end.
+func TestWhatIsSaidIsBounded(t *testing.T) {
+	_, diags := Parse("x.hcl", append([]byte("ident = \"a\"\n"), make([]byte, MaxFile/2)...), Facts{})
+	if len(diags) != 1 || diags[0].Headline() != "x.hcl:2:1: error: is no text: it holds a zero byte" {
+		t.Error(diags)
+	}
+	_, diags = Parse("x.hcl", bytes.Repeat([]byte{1}, 1000), Facts{})
+	if n := len(diags); n != maxSlips+1 {
+		t.Errorf("%d diagnostics", n)
+	}
+	want := fmt.Sprintf("is the first of %d more such mistakes", 1001-maxSlips)
+	if d := diags[len(diags)-1]; d.Problem != want {
+		t.Errorf("%q, want %q", d.Problem, want)
+	}
+	long := "ident = \"" + strings.Repeat("a", 5000) + "%{x}" + strings.Repeat("b", 5000) + "\"\n"
+	_, diags = Parse("x.hcl", []byte(long), Facts{})
+	if len(diags) != 1 {
+		t.Fatal(diags)
+	}
+	lines := bytes.Split([]byte(diags[0].String()), []byte("\n"))
+	at := bytes.IndexByte(lines[2], '^')
+	if diags[0].Column != 5010 || len(lines[1]) > maxSource+10 || string(lines[1][at:at+2]) != "%{" {
+		t.Errorf("%s", diags[0])
 	}
 }

@@ -40,7 +40,7 @@ func scan(name string, src []byte, report func(rng hcl.Range, what, right string
 		case hclsyntax.TokenTemplateControl:
 			bad(t, "starts a template, and there are none", "write %%{ for the characters %{")
 		case hclsyntax.TokenMinus:
-			t.Range = around(tokens, i)
+			t.Range = numbers(tokens, i)
 			bad(t, "is no value", "numbers are whole numbers from 0 on; times, sizes, rates and ranges stand in quotes")
 		case hclsyntax.TokenOParen, hclsyntax.TokenQuestion, hclsyntax.TokenBang, hclsyntax.TokenStar,
 			hclsyntax.TokenSlash, hclsyntax.TokenPlus, hclsyntax.TokenPercent, hclsyntax.TokenAnd, hclsyntax.TokenOr, hclsyntax.TokenEllipsis,
@@ -52,8 +52,8 @@ func scan(name string, src []byte, report func(rng hcl.Range, what, right string
 	return ok
 }
 
-// around is the place of a minus and of the numbers that it touches.
-func around(tokens hclsyntax.Tokens, i int) hcl.Range {
+// numbers is the place of a minus and of the numbers that it touches.
+func numbers(tokens hclsyntax.Tokens, i int) hcl.Range {
 	r := tokens[i].Range
 	if i > 0 && tokens[i-1].Type == hclsyntax.TokenNumberLit && tokens[i-1].Range.End == r.Start {
 		r.Start = tokens[i-1].Range.Start
