@@ -303,6 +303,26 @@ func TestPassiveConnectionThatNeverComes(t *testing.T) {
 	w.ended()
 }
 
+// TestMasterGivesUpAPassiveConnection: its clock runs since PASV, the session's since
+// the command. Before a command it is no more than a reason for 425.
+func TestMasterGivesUpAPassiveConnection(t *testing.T) {
+	o := ordinary()
+	o.NoData = true
+	w := begin(t, o)
+	w.login()
+	w.want("229", "EPSV")
+	w.tell(ipc.Data{Seq: w.doors.number(0), Errno: uint32(unix.ETIMEDOUT)})
+	w.want("200", "NOOP")
+	w.want("425 Unable to build data connection: Connection timed out", "NLST")
+	w.put("f", "12345")
+	w.want("229", "EPSV")
+	w.underWay("RETR f")
+	w.tell(ipc.Data{Seq: w.doors.number(0), Errno: uint32(unix.ETIMEDOUT)})
+	w.next("425 Unable to build data connection: Connection timed out")
+	w.next("421 Data transfer stalled, closing control connection")
+	w.ended()
+}
+
 func TestStalledTransfer(t *testing.T) {
 	t.Parallel()
 	o := ordinary()

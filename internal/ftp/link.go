@@ -288,7 +288,11 @@ func (s *Session) connect() (sock, bool) {
 		}
 	}
 	s.flush() // a passive client may wait for the last reply before it connects
+	known := s.data.came
 	err := s.arrival()
+	if err == unix.ETIMEDOUT && !known && s.data.mode == linkPassive {
+		err = errStalled // master's clock began with PASV and was the first to run out
+	}
 	fd := s.data.fd
 	s.data.fd = -1
 	waiting, passive := !s.data.came, s.data.mode == linkPassive
