@@ -179,8 +179,8 @@ func fileKeys() []*Key {
 		},
 		{
 			Path: "allow_chroot_symlinks", Type: boolean, In: anywhere, Default: "false", Example: "true", Directive: "AllowChrootSymlinks",
-			Doc:  "Whether a component of the root may be a symbolic link.",
-			More: "Who can write to a directory above the root could point such a link elsewhere.",
+			Doc:  "Whether the root, and what is on the way to it, may be a symbolic link.",
+			More: "Who can write to a directory above the root could point such a link elsewhere. Where it is off, only links that root alone can have placed are followed on the way, as in /home -> /srv/home.",
 			at:   func(c *scope) any { return &c.s.AllowRootSymlinks },
 		},
 		{

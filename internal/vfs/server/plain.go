@@ -11,11 +11,14 @@ import (
 // maxLinks bounds the links on the way to a root, as the kernel does.
 const maxLinks = 40
 
-var errForeignLink = errors.New("is a symbolic link that somebody else than root could have placed (allow_chroot_symlinks)")
+var (
+	errForeignLink = errors.New("is a symbolic link that somebody else than root could have placed (allow_chroot_symlinks)")
+	errLink        = errors.New("is a symbolic link (allow_chroot_symlinks)")
+)
 
 // openPlain opens a directory of the host component by component. A symbolic
 // link is followed only if root owns it and nobody else can change the directory
-// it stands in.
+// it stands in, and only on the way: the last component is a directory itself.
 func openPlain(path string) (int, error) {
 	if !strings.HasPrefix(path, "/") {
 		return -1, errors.New("not an absolute path")
@@ -47,6 +50,10 @@ func openPlain(path string) (int, error) {
 			continue
 		}
 		unix.Close(next)
+		if strings.Trim(rest, "/.") == "" && !strings.Contains(rest, "..") {
+			unix.Close(at)
+			return -1, fmt.Errorf("%q %w", path, errLink)
+		}
 		if links++; links > maxLinks || len(target)+1+len(rest) > 2*unix.PathMax {
 			unix.Close(at)
 			return -1, unix.ELOOP

@@ -9,10 +9,10 @@ import (
 )
 
 // Without allow_chroot_symlinks only a link that root alone can have placed is on
-// the way to a root.
+// the way to a root, and none is the root.
 func TestRootsByLinksOfOthersAreRefused(t *testing.T) {
 	dir, _ := jail(t)
-	mkdir(t, dir+"/home/al")
+	mkdir(t, dir+"/home/al/in")
 	mkdir(t, dir+"/theirs/real")
 	symlink(t, dir+"/home", dir+"/absolute")
 	symlink(t, "home", dir+"/relative")
@@ -45,7 +45,7 @@ func TestRootsByLinksOfOthersAreRefused(t *testing.T) {
 		t.Errorf("/: %q %v", home, err)
 	}
 	for root, home := range map[string]string{
-		dir + "/absolute/al": "/", dir + "/relative/al": "/", dir + "/relative": "/al", dir + "/winding": "/", dir + "/absolute/../relative": "/al",
+		dir + "/absolute/al": "/", dir + "/relative/al": "/", dir + "/absolute/../relative/al": "/", dir + "/winding/in": "/", dir + "/relative/..": "/home/al",
 	} {
 		got, err := open(root)
 		if os.Getuid() == 0 && (err != nil || got != home) || os.Getuid() != 0 && err == nil {
@@ -58,7 +58,10 @@ func TestRootsByLinksOfOthersAreRefused(t *testing.T) {
 	}
 	if os.Getuid() == 0 {
 		bad[dir+"/given/al"], bad[dir+"/given"], bad[dir+"/theirs/placed"] = "symbolic link", "symbolic link", "symbolic link"
-		bad[dir+"/loop"] = "too many levels"
+		bad[dir+"/loop/x"] = "too many levels"
+		for _, p := range []string{"/relative", "/relative/", "/relative/./", "/absolute/../relative", "/winding", "/loop"} {
+			bad[dir+p] = "symbolic link"
+		}
 	}
 	for root, why := range bad {
 		if _, err := open(root); err == nil && why != "" || err != nil && !strings.Contains(err.Error(), why) {

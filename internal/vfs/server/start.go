@@ -29,6 +29,7 @@ type Start struct {
 	// Links lets components of the root be symbolic links of anybody. Otherwise
 	// only such as root owns in a directory that only root may change are
 	// followed: they are the administrator's, and a user cannot move the own jail.
+	// The root itself is none.
 	Links bool
 }
 
