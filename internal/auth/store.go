@@ -58,6 +58,7 @@ func (s *store) usersFile(k usersKey) *userfile.Cached[*userfile.Users] {
 			Parse: func(f string, b []byte) (*userfile.Users, []userfile.Warning) {
 				return userfile.ParseUsers(f, b, k.rules)
 			},
+			Empty: func(u *userfile.Users) bool { return len(u.List) == 0 },
 		}
 		s.users[k] = c
 	}
@@ -73,6 +74,7 @@ func (s *store) groupsFile(k groupsKey) *userfile.Cached[*userfile.Groups] {
 			Parse: func(f string, b []byte) (*userfile.Groups, []userfile.Warning) {
 				return userfile.ParseGroups(f, b, userfile.Rules{Root: k.root})
 			},
+			Empty: func(g *userfile.Groups) bool { return len(g.List) == 0 },
 		}
 		s.groups[k] = c
 	}

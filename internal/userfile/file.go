@@ -137,11 +137,14 @@ func slurp(fd int, size int64) ([]byte, error) {
 }
 
 // Cached is a parsed file that is read again when it changed: other inode,
-// size, or times. A file that became bad keeps its last good content.
+// size, or times. A file that became bad keeps its last good content, and so
+// does one in which nothing is left but bad lines: that is an edit that went
+// wrong.
 type Cached[T any] struct {
 	Path   string
 	Checks Checks
 	Parse  func(file string, data []byte) (T, []Warning)
+	Empty  func(T) bool // nil: no content is a broken edit
 
 	value T
 	ok    bool
@@ -176,10 +179,13 @@ func (c *Cached[T]) Get() (value T, ok bool, report []string) {
 		return c.value, c.ok, c.complain(err)
 	}
 	again := at == c.at && c.ok && c.said == ""
+	content, warnings := c.Parse(c.Path, data)
+	if c.ok && c.Empty != nil && len(warnings) > 0 && c.Empty(content) && !c.Empty(c.value) {
+		return c.value, true, c.complain(fmt.Errorf("%v, and no other line counts", warnings[0]))
+	}
 	c.at, c.said = at, ""
 	c.fresh = !at.missing && time.Since(time.Unix(at.ctime.Unix())) < settle
-	var warnings []Warning
-	c.value, warnings = c.Parse(c.Path, data)
+	c.value = content
 	c.ok = true
 	c.gen++
 	if again {

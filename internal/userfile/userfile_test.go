@@ -381,3 +381,32 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestCachedKeepsItsContentOverAnEditThatBreaksAllLines: nothing but bad lines is
+// an edit that went wrong, an empty file is one that is meant.
+func TestCachedKeepsItsContentOverAnEditThatBreaksAllLines(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "users")
+	c := cached(file)
+	c.Empty = func(u *Users) bool { return len(u.List) == 0 }
+	good := "alice:!:2001:2001::/srv:/bin/sh\n"
+	for _, step := range []struct {
+		content, keeps, says string
+	}{
+		{"junk\n", "", "1 fields"}, // nothing was known before
+		{good, "alice", ""},
+		{"junk\nmore\n", "alice", "the last good content stays in force"},
+		{"junk\nmore\n", "alice", ""}, // said already
+		{"# nobody\n\n", "", ""},
+		{good + "junk\n", "alice", "1 fields"},
+	} {
+		must(t, os.WriteFile(file, []byte(step.content), 0o600))
+		u, ok, report := c.Get()
+		names := ""
+		for _, x := range u.List {
+			names += x.Name
+		}
+		if said := strings.Join(report, "\n"); !ok || names != step.keeps || (said == "") != (step.says == "") || !strings.Contains(said, step.says) {
+			t.Errorf("%q: %q %v %q", step.content, names, ok, said)
+		}
+	}
+}
