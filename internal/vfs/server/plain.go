@@ -52,7 +52,7 @@ func openPlain(path string) (int, error) {
 		unix.Close(next)
 		if strings.Trim(rest, "/.") == "" && !strings.Contains(rest, "..") {
 			unix.Close(at)
-			return -1, fmt.Errorf("%q %w", path, errLink)
+			return -1, errLink
 		}
 		if links++; links > maxLinks || len(target)+1+len(rest) > 2*unix.PathMax {
 			unix.Close(at)
