@@ -106,7 +106,7 @@ func (s *Session) transferList(verb, name, opening string, l *vfs.Listing, err e
 	s.reply(150, opening)
 	s.flush()
 	s.page.SetTransfer(shm.StateListing, -1)
-	c, failed := s.protect(raw, true)
+	c, failed := s.protect(raw)
 	switch {
 	case failed != nil:
 		s.finish(c, failed, true)

@@ -84,7 +84,7 @@ func (s *Session) upload(verb, arg string, how uint8, p span) {
 	s.began(raw, "i", f.Size, w.off, !f.Created)
 	s.openingUpload(how, arg)
 	s.page.SetTransfer(shm.StateUploading, -1)
-	c, err := s.protect(raw, false)
+	c, err := s.protect(raw)
 	if err != nil {
 		s.unmake(f, how, path)
 	}

@@ -83,7 +83,7 @@ func retr(s *Session, arg string) {
 	s.began(raw, "o", f.Size, span.first, false)
 	s.opening(arg, size-span.first)
 	s.page.SetTransfer(shm.StateDownloading, size-span.first)
-	c, err := s.protect(raw, true)
+	c, err := s.protect(raw)
 	if err == nil {
 		err = s.download(c, f.FD, span.first, size)
 	}

@@ -38,7 +38,6 @@ type tlsSide struct {
 	resume bool      // the handshake in hand must resume
 	thief  bool      // and it did not
 	end    time.Time // of the handshake in hand
-	upload *wire     // the transport of it, if it is for an upload
 
 	cipher string        // for the logs
 	eased  []tls.CurveID // key exchanges that are enough for what resumes; nil: the client has none of them
@@ -237,9 +236,6 @@ func (s *Session) mark() []byte {
 
 func (s *Session) wrapTicket(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
 	ss.Extra = append(ss.Extra, s.mark())
-	if s.tls.upload != nil && cs.Version == tls.VersionTLS13 {
-		s.tls.upload.ticket = true
-	}
 	return s.tls.ticket.EncryptTicket(cs, ss)
 }
 

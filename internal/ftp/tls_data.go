@@ -23,8 +23,8 @@ func (s *Session) mustResume() bool { return s.view.TLS.Reuse == "require" && s.
 
 // protect puts a data connection under TLS after PROT P (RFC 4217 §9). It comes
 // behind the 150 reply and in front of everything that changes a file. On
-// failure the connection is the caller's to close. out: the server sends.
-func (s *Session) protect(c conn, out bool) (conn, error) {
+// failure the connection is the caller's to close.
+func (s *Session) protect(c conn) (conn, error) {
 	raw, plain := c.(sock)
 	if !s.tls.private || !plain {
 		return c, nil
@@ -32,11 +32,7 @@ func (s *Session) protect(c conn, out bool) (conn, error) {
 	s.tls.resume, s.tls.thief = s.mustResume(), false
 	s.tls.end = time.Now().Add(s.handshakeTime())
 	w := &wire{c: raw}
-	if !out {
-		s.tls.upload = w
-	}
 	t, err := secure(w, s.dataConfig(), func(events int16) error { return s.waitData(int(raw), events) })
-	s.tls.upload = nil
 	if err == nil {
 		t.strict = s.view.TLS.StrictEOF
 		if !s.tls.resume || t.t.ConnectionState().DidResume {

@@ -584,45 +584,6 @@ func TestUploadWithoutGoodbye(t *testing.T) {
 	}
 }
 
-// TestUploadClosedUnread: a client that closes at once, without having read what the
-// server has sent, ends by a close and not by a reset, and is told so.
-func TestUploadClosedUnread(t *testing.T) {
-	t.Parallel()
-	for version, id := range versionsUnderTest {
-		o, _ := withTLS()
-		w := begin(t, o)
-		conf := tlsClient(id)
-		w.privateLogin(conf)
-		for i := range 3 {
-			name, data := fmt.Sprintf("f%d", i), random(200_000)
-			raw := w.passive()
-			w.want("150", "STOR "+name)
-			c := tls.Client(&recordReader{Conn: raw}, conf)
-			must(t, c.Handshake())
-			_, err := io.WriteString(c, data)
-			must(t, err)
-			must(t, raw.Close())
-			w.next("226")
-			if w.content(name) != data {
-				t.Errorf("%s: other bytes", version)
-			}
-		}
-	}
-}
-
-// recordReader reads no more than a record at a time, as OpenSSL does; crypto/tls
-// reads what follows as well.
-type recordReader struct {
-	net.Conn
-	frame frame
-}
-
-func (r *recordReader) Read(b []byte) (int, error) {
-	n, err := r.Conn.Read(b[:min(len(b), r.frame.left())])
-	r.frame.take(b[:n])
-	return n, err
-}
-
 // TestUploadCutWithinARecord is never a whole file.
 func TestUploadCutWithinARecord(t *testing.T) {
 	t.Parallel()

@@ -1,7 +1,6 @@
 package ftp
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -30,12 +29,6 @@ type wire struct {
 	sealed bool  // something has been sent: plain text would not be understood any more
 	alert  uint8 // the last alert that was sent in clear, 0: none (close_notify is none)
 	more   int   // records that follow in the same call: the kernel may wait for them
-
-	// A TLS 1.3 ticket is the last record of what is written next. On an upload it is
-	// held until something else is sent, which is the close_notify: a client that closes
-	// without having read it would end by a reset, which takes the tail of its data.
-	ticket bool
-	held   []byte
 
 	frame *frame // counts records where somebody must know where one ends
 	exact bool   // and never read beyond the end of one
@@ -98,14 +91,13 @@ func (w *wire) Write(b []byte) (int, error) {
 		w.alert = b[6]
 	}
 	w.sealed = true
-	size := len(b)
-	rest := w.hold(b)
-	if len(w.out) == 0 && len(rest) > 0 {
-		n, err := w.send(rest)
+	rest := b
+	if len(w.out) == 0 {
+		n, err := w.send(b)
 		if err != nil && err != unix.EAGAIN {
 			return 0, err
 		}
-		rest = rest[n:]
+		rest = b[n:]
 	}
 	if len(rest) > 0 {
 		if len(w.out)+len(rest) > outBound {
@@ -117,22 +109,7 @@ func (w *wire) Write(b []byte) (int, error) {
 	if w.more > 0 {
 		w.more--
 	}
-	return size, nil
-}
-
-// hold keeps back the ticket at the end of b, or puts one that was kept in front.
-func (w *wire) hold(b []byte) []byte {
-	switch {
-	case w.ticket:
-		w.ticket = false
-		i := lastRecord(b)
-		w.held = bytes.Clone(b[i:])
-		return b[:i]
-	case w.held != nil:
-		b = append(w.held, b...)
-		w.held = nil
-	}
-	return b
+	return len(b), nil
 }
 
 // send is sock.Write that tells the kernel where more is to come at once.
@@ -196,21 +173,6 @@ func (f *frame) take(b []byte) {
 		if f.n == recordHeader {
 			f.n, f.body = 0, int(f.header[3])<<8|int(f.header[4])
 		}
-	}
-}
-
-// lastRecord is where the last record of b begins; b are whole ones.
-func lastRecord(b []byte) int {
-	for i := 0; ; {
-		h := b[i:]
-		if len(h) < recordHeader {
-			return i
-		}
-		next := i + recordHeader + int(h[3])<<8 + int(h[4])
-		if next >= len(b) {
-			return i
-		}
-		i = next
 	}
 }
 
