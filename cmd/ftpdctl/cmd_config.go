@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 
@@ -23,7 +22,7 @@ daemon. FILE is ` + defaultConfig + ` unless another one is named; see
 sallyport.hcl(5).`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return fmt.Errorf("missing command: config check or config show")
+			return missing(": config check or config show")
 		},
 	}
 	c.PersistentFlags().StringVar(&file, "config", defaultConfig, "configuration, where no FILE is named")

@@ -23,7 +23,7 @@ func newDelay(a *app) *cobra.Command {
 		Long:  delayLong,
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return fmt.Errorf("missing command: info, explain or reset")
+			return missing(": info, explain or reset")
 		},
 	}
 	c.AddCommand(newDelayInfo(a), newDelayExplain(a), newDelayReset(a))

@@ -19,7 +19,7 @@ func (p *passwdApp) newGroup() *cobra.Command {
 configuration, or ` + defaultGroups + `.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return fmt.Errorf("missing command (see ftpdctl passwd group --help)")
+			return missing(" (see ftpdctl passwd group --help)")
 		},
 	}
 	c.AddCommand(p.newGroupSet(true), p.newGroupSet(false), p.newGroupDelete(), p.newGroupList())

@@ -47,7 +47,7 @@ func newPasswd(a *app) *cobra.Command {
 		Long:  passwdLong,
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return fmt.Errorf("missing command (see ftpdctl passwd --help)")
+			return missing(" (see ftpdctl passwd --help)")
 		},
 	}
 	c.PersistentFlags().StringVarP(&p.file, "file", "f", "", "users or groups file (default: that of the configuration)")

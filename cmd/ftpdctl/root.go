@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -62,7 +63,7 @@ func newRoot(a *app) *cobra.Command {
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return fmt.Errorf("missing command (see ftpdctl --help)")
+			return missing(" (see ftpdctl --help)")
 		},
 	}
 	c.SetVersionTemplate("ftpdctl {{.Version}}\n")
@@ -72,7 +73,30 @@ func newRoot(a *app) *cobra.Command {
 		newStatus(a), newWho(a), newKick(a), newReload(a), newShutdown(a), newTrace(a), newDelay(a), newBan(a), newPermit(a), newUpgrade(a), newVersion(a),
 		newConfig(a), newPasswd(a), newGenMan(a),
 	)
+	wrongLine(c)
 	return c
+}
+
+// missing is the mistake of a command that only holds others.
+func missing(which string) error {
+	return &exitStatus{code: int(control.CodeParameters), err: errors.New("missing command" + which)}
+}
+
+// wrongLine gives mistakes of the command line the exit status of wrong parameters.
+func wrongLine(c *cobra.Command) {
+	status := func(err error) error {
+		if err == nil {
+			return nil
+		}
+		return &exitStatus{code: int(control.CodeParameters), err: err}
+	}
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return status(err) })
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error { return status(check(c, args)) }
+	}
+	for _, sub := range c.Commands() {
+		wrongLine(sub)
+	}
 }
 
 // files lets completion offer files ending in ext for the one argument.
