@@ -208,12 +208,12 @@ func start(self, dir string, client int) (int, error) {
 		return -1, err
 	}
 	env := []string{"GOMAXPROCS=1", "GOGC=off", "GODEBUG=asyncpreemptoff=1"}
-	if _, err := syscall.ForkExec(self, []string{"baseline", "session"}, &syscall.ProcAttr{Env: env,
-		Files: []uintptr{0, 1, 2, uintptr(client), uintptr(a[1]), uintptr(b[0])}}); err != nil {
+	session := syscall.ProcAttr{Env: env, Files: []uintptr{0, 1, 2, uintptr(client), uintptr(a[1]), uintptr(b[0])}}
+	if _, err := syscall.ForkExec(self, []string{"baseline", "session"}, &session); err != nil {
 		return -1, err
 	}
-	if _, err := syscall.ForkExec(self, []string{"baseline", "files", dir}, &syscall.ProcAttr{Env: env,
-		Files: []uintptr{0, 1, 2, ^uintptr(0), ^uintptr(0), uintptr(b[1])}}); err != nil {
+	files := syscall.ProcAttr{Env: env, Files: []uintptr{0, 1, 2, ^uintptr(0), ^uintptr(0), uintptr(b[1])}}
+	if _, err := syscall.ForkExec(self, []string{"baseline", "files", dir}, &files); err != nil {
 		return -1, err
 	}
 	for _, fd := range []int{client, a[1], b[0], b[1]} {
@@ -224,7 +224,6 @@ func start(self, dir string, client int) (int, error) {
 
 // client is what a session knows.
 type client struct {
-	in   []byte
 	out  []byte
 	oob  [64]byte
 	b    [64 << 10]byte
