@@ -390,6 +390,7 @@ func (m *master) authdGone(a *authd, ws unix.WaitStatus) {
 	for _, s := range m.sessions {
 		if s.auth == a {
 			s.auth = nil
+			s.turned = false // what it would have said of the attempt is not the next one's
 			if s.answering { // nobody will say that it has left
 				m.answered(s)
 			}

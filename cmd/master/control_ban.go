@@ -169,7 +169,7 @@ func (m *master) permit(by string, r control.PermitRequest, done func(control.Pe
 		return
 	}
 	e := m.bans.engine
-	p := permission{by: by, done: done}
+	p := permission{by: by, kind: kind, server: r.Server, done: done}
 	p.res.Empty = !slices.ContainsFunc(e.All(), func(x *ban.Ban) bool { return x.Kind == kind })
 	var lifted []*ban.Ban
 	for _, name := range r.Names {
@@ -186,11 +186,6 @@ func (m *master) permit(by string, r control.PermitRequest, done func(control.Pe
 			o.Lifted = len(l)
 			lifted = append(lifted, l...)
 		}
-		if a, err := netip.ParseAddr(name); err == nil && kind == ban.Host {
-			for _, x := range e.Fitting(a.Unmap().WithZone(""), "", "", r.Server, m.bans.now()) {
-				o.Still = append(o.Still, x.Key.String())
-			}
-		}
 		p.res.Names = append(p.res.Names, o)
 	}
 	m.permitted(&p, lifted)
@@ -198,12 +193,14 @@ func (m *master) permit(by string, r control.PermitRequest, done func(control.Pe
 
 // permission is a permit command that is being carried out.
 type permission struct {
-	by   string
-	res  control.PermitResult
-	rest []ban.Key // still to be lifted, for the name "*"
-	all  int       // its place in the answer
-	err  error
-	done func(control.PermitResult, error)
+	by     string
+	kind   ban.Kind
+	server string
+	res    control.PermitResult
+	rest   []ban.Key // still to be lifted, for the name "*"
+	all    int       // its place in the answer
+	err    error
+	done   func(control.PermitResult, error)
 }
 
 // permitRound is how many bans "*" lifts before everybody else has a turn.
@@ -219,6 +216,7 @@ func (m *master) permitted(p *permission, lifted []*ban.Ban) {
 		m.banLine(logging.BanLifted, x, banWords(x)+" permitted by '"+logging.Escape(p.by)+"'")
 	}
 	if len(p.rest) == 0 {
+		m.stillBanned(p)
 		p.done(p.res, p.err)
 		return
 	}
@@ -232,6 +230,18 @@ func (m *master) permitted(p *permission, lifted []*ban.Ban) {
 		p.res.Names[p.all].Lifted += len(l)
 		m.permitted(p, l)
 	})
+}
+
+// stillBanned names the bans that fit addresses which were permitted.
+func (m *master) stillBanned(p *permission) {
+	for i := range p.res.Names {
+		o := &p.res.Names[i]
+		if a, err := netip.ParseAddr(o.Name); err == nil && p.kind == ban.Host {
+			for _, x := range m.bans.engine.Fitting(a.Unmap().WithZone(""), "", "", p.server, m.bans.now()) {
+				o.Still = append(o.Still, x.Key.String())
+			}
+		}
+	}
 }
 
 // lift takes out the bans of a name: on one virtual host, or (server "") on all.

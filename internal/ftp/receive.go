@@ -76,7 +76,6 @@ func (s *Session) upload(verb, arg string, how uint8, p span) {
 	s.begin(verb, arg)
 	raw, ok := s.connect()
 	if !ok {
-		s.unmake(f, how, path)
 		s.abandon(f, path)
 		return
 	}
@@ -85,9 +84,6 @@ func (s *Session) upload(verb, arg string, how uint8, p span) {
 	s.openingUpload(how, arg)
 	s.page.SetTransfer(shm.StateUploading, -1)
 	c, err := s.protect(raw)
-	if err != nil {
-		s.unmake(f, how, path)
-	}
 	if err == nil && how == ipc.WriteStore && !f.Created {
 		err = s.truncate(f.FD)
 	}
@@ -96,6 +92,16 @@ func (s *Session) upload(verb, arg string, how uint8, p span) {
 	}
 	s.rec.size = w.off
 	s.finish(c, s.settle(f, arg, path, err), false)
+}
+
+// wouldMake tells whether an upload makes a new file: one that gets no data
+// connection, because none was asked for, is to leave no empty one behind.
+func (s *Session) wouldMake(path string, how uint8) bool {
+	if how == ipc.WriteUnique {
+		return true
+	}
+	_, err := s.files.Stat(path, false)
+	return errors.Is(err, unix.ENOENT)
 }
 
 // refuseRange answers what files cannot know of a range that begins with the

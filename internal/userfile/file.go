@@ -149,7 +149,8 @@ type Cached[T any] struct {
 	value T
 	ok    bool
 	at    stamp
-	fresh bool // read so soon after its last change that it may change unseen
+	fresh bool  // read so soon after its last change that it may change unseen
+	bad   stamp // of a broken edit that has been read: it is not read again
 	said  string
 	gen   uint64
 }
@@ -174,17 +175,25 @@ func (c *Cached[T]) Get() (value T, ok bool, report []string) {
 	if now == c.at && c.said == "" && c.ok && !c.fresh {
 		return c.value, true, nil
 	}
+	if c.ok && now == c.bad && !now.missing {
+		return c.value, true, nil
+	}
 	data, at, err := read(c.Path, c.Checks)
 	if err != nil {
 		return c.value, c.ok, c.complain(err)
 	}
+	settled := time.Since(time.Unix(at.ctime.Unix())) >= settle
+	c.bad = stamp{}
 	again := at == c.at && c.ok && c.said == ""
 	content, warnings := c.Parse(c.Path, data)
 	if c.ok && c.Empty != nil && len(warnings) > 0 && c.Empty(content) && !c.Empty(c.value) {
+		if settled {
+			c.bad = at
+		}
 		return c.value, true, c.complain(fmt.Errorf("%v, and no other line counts", warnings[0]))
 	}
 	c.at, c.said = at, ""
-	c.fresh = !at.missing && time.Since(time.Unix(at.ctime.Unix())) < settle
+	c.fresh = !at.missing && !settled
 	c.value = content
 	c.ok = true
 	c.gen++
