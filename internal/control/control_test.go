@@ -392,6 +392,9 @@ func TestHandoverKeepsTheSocket(t *testing.T) {
 	if f, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || f&unix.FD_CLOEXEC == 0 {
 		t.Errorf("a worker that starts now would get the descriptor: flags %x, %v", f, err)
 	}
+	if f, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil || f&unix.O_NONBLOCK == 0 {
+		t.Errorf("the socket blocks, and with it whoever is in accept: flags %x, %v", f, err)
+	}
 	done := make(chan error)
 	go func() { _, err := c.Status(context.Background()); done <- err }() // waits in the backlog
 	o := s.opt

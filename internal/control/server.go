@@ -157,12 +157,8 @@ func (s *Server) Handover() (fd int, err error) {
 	if s == nil {
 		return 0, nil
 	}
-	f, err := s.l.File()
+	fd, err = s.l.dup()
 	if err != nil {
-		return 0, fmt.Errorf("hand over the control socket: %w", err)
-	}
-	defer f.Close()
-	if fd, err = unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3); err != nil {
 		return 0, fmt.Errorf("hand over the control socket: %w", err)
 	}
 	_ = s.l.Close()

@@ -121,6 +121,20 @@ func publish(f *os.File, dir int, path string, gid int) (*listener, error) {
 	return &listener{UnixListener: ul, path: path, dev: st.Dev, ino: st.Ino}, nil
 }
 
+// dup returns another descriptor of the socket, close-on-exec. The socket stays
+// non-blocking: [net.UnixListener.File] and [os.File.Fd] would make it block for
+// its listener, too, whose Close then waits for an accept that may never return.
+func (l *listener) dup() (fd int, err error) {
+	raw, err := l.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	if e := raw.Control(func(own uintptr) { fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 3) }); e != nil {
+		return -1, e
+	}
+	return fd, err
+}
+
 // trusted refuses a directory in which others can rename the socket.
 func trusted(dir int) error {
 	var st unix.Stat_t
