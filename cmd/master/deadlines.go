@@ -102,14 +102,18 @@ func (m *master) idleCheck(s *session) {
 	if m.timedOut(s, "TimeoutIdle") {
 		return
 	}
-	m.end(s, 421, fmt.Sprintf("Idle timeout (%s): closing control connection", seconds(s.c.set.TimeoutIdle)), "idle timeout")
+	m.end(s, 421, idleText(s.c), "idle timeout")
+}
+
+func idleText(c *client) string {
+	return fmt.Sprintf("Idle timeout (%s): closing control connection", seconds(c.set.TimeoutIdle))
 }
 
 // silentTimeout ends a client that was greeted and has said nothing at all for
 // TimeoutIdle. As for sessions, who is banned for it hears of the ban instead.
 func (m *master) silentTimeout(c *client) {
 	m.log.Info("Client session idle timeout, disconnected", logging.Peer(c.peer.String()), logging.Session(c.id), logging.Kind(logging.SessionTimeout))
-	reply := fmt.Sprintf("421 Idle timeout (%s): closing control connection\r\n", seconds(c.set.TimeoutIdle))
+	reply := "421 " + idleText(c) + "\r\n"
 	to := c.seat()
 	if text, banned := m.event("TimeoutIdle", ban.ByMaster, &to, c.origin(), "", c); banned && text != "" {
 		reply = banReply(text)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sallyport/internal/logging"
+	"sallyport/internal/policy"
 )
 
 // maxGreeting bounds the first reply in bytes, display file included: what the
@@ -42,7 +43,7 @@ func (m *master) fillIn(line string, c *client) string {
 	max := &c.set.Max
 	var b strings.Builder
 	for i := 0; i < len(line); i++ {
-		if line[i] != '%' || i+1 == len(line) || !mayBeVariable(line[i+1]) {
+		if line[i] != '%' || i+1 == len(line) || !policy.BeginsVariable(line[i+1]) {
 			b.WriteByte(line[i])
 			continue
 		}
@@ -84,12 +85,6 @@ func (m *master) fillIn(line string, c *client) string {
 		}
 	}
 	return b.String()
-}
-
-// mayBeVariable tells whether a percent sign in front of c is the beginning of a
-// variable; "50 % off" has none.
-func mayBeVariable(c byte) bool {
-	return c == '%' || c == '{' || 'a' <= c|0x20 && c|0x20 <= 'z'
 }
 
 func countOrNone(n uint32) string {

@@ -17,6 +17,9 @@ type place struct {
 // locate gives diagnostics about the machine the places of the values they are
 // about. A default has none, and neither has what a file says no more.
 func (ds Diagnostics) locate(path string) {
+	if len(ds) == 0 {
+		return
+	}
 	src, err := readFile(path)
 	if err != nil {
 		return

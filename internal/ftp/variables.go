@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"sallyport/internal/policy"
 )
 
 // sums are what display files tell of a session's transfers.
@@ -21,7 +23,7 @@ func (s *Session) expand(text string) string {
 	}
 	var b strings.Builder
 	for i := 0; i < len(text) && b.Len() <= maxDisplayText; i++ {
-		if text[i] != '%' || i+1 == len(text) || !mayBeVariable(text[i+1]) {
+		if text[i] != '%' || i+1 == len(text) || !policy.BeginsVariable(text[i+1]) {
 			b.WriteByte(text[i])
 			continue
 		}
@@ -39,12 +41,6 @@ func (s *Session) expand(text string) string {
 		i += n
 	}
 	return b.String()
-}
-
-// mayBeVariable tells whether a percent sign in front of c is the beginning of a
-// variable; "50 % off" has none.
-func mayBeVariable(c byte) bool {
-	return c == '%' || c == '{' || 'a' <= c|0x20 && c|0x20 <= 'z'
 }
 
 // unbroken keeps a value from ending its line: a directory's name may hold a LF.
