@@ -38,7 +38,7 @@ func TestAHijackedSessionCannotChooseWhoItIs(t *testing.T) {
 	}{
 		{"a host after the login", false, []string{login, host}},
 		{"a host after a host and the login", false, []string{host, answer, login, host}},
-		{"two hosts at once", false, []string{raw(t, &ipc.SelectHost{Name: "other.example.org", By: ipc.ByHOST}, 2)}},
+		{"hosts at once", false, []string{raw(t, &ipc.SelectHost{Name: "other.example.org", By: ipc.ByHOST}, 32)}}, // one may be answered before the next comes, not each
 		{"a PROXY header on an ordinary listener", false, []string{header}},
 		{"a second PROXY header", true, []string{header, answer, header}},
 		{"a PROXY header after a LOCAL one", true, []string{local, answer, header}},
