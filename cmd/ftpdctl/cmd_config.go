@@ -54,8 +54,8 @@ func newConfigCheck(a *app, named *string) *cobra.Command {
 		Use:   "check [FILE]",
 		Short: "say what is wrong with a configuration file",
 		Long: `check reads a configuration file as the daemon would, looks whether the paths,
-users and groups it names exist on this machine, which lines of its users and groups
-files do not count, and prints every error and warning with its place. Run it as root:
+users and groups it names exist on this machine, whether its keys belong to their
+certificates, which lines of its users and groups files do not count, and prints every error and warning with its place. Run it as root:
 other users cannot see all of what it looks at.
 
 Exit status 1: the daemon would refuse the file.`,
@@ -66,6 +66,7 @@ Exit status 1: the daemon would refuse the file.`,
 			p, diags := config.Load(file, f)
 			if p != nil {
 				diags = append(diags, config.Check(p, f)...)
+				diags = append(diags, certificateFaults(p, diags)...)
 				diags = append(diags, accountWarnings(p)...)
 			}
 			bad := diags.HasErrors()

@@ -25,7 +25,7 @@ import (
 func Check(p *policy.Policy, facts Facts) Diagnostics {
 	c := &checker{p: p, facts: facts, pamDirs: []string{"/etc/pam.d", "/usr/lib/pam.d"}, euid: os.Geteuid(), seen: map[string]bool{}}
 	c.run()
-	c.diags.locate(p.File)
+	c.diags.Locate(p.File)
 	return c.diags
 }
 

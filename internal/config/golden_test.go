@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"sallyport/internal/policy"
 )
@@ -110,9 +111,14 @@ func TestLoadSaysWhyAFileCannotBeRead(t *testing.T) {
 	if err := os.WriteFile(big, bytes.Repeat([]byte("#\n"), MaxFile), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	pipe := filepath.Join(dir, "pipe.hcl")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for path, want := range map[string]string{
 		filepath.Join(dir, "no.hcl"): "cannot be read: no such file or directory",
 		dir:                          "is a directory",
+		pipe:                         "is a pipe that nobody writes to",
 		big:                          "is longer than 4194304 bytes",
 	} {
 		p, diags := Load(path, withRoot)

@@ -39,19 +39,26 @@ func Load(path string, facts Facts) (*policy.Policy, Diagnostics) {
 	return parse(path, src, facts, readText)
 }
 
-// readFile reads at most MaxFile bytes of a regular file.
+// readFile reads at most MaxFile bytes of a file. A pipe is read, too.
 func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot be read: %w", reason(err))
 	}
 	defer f.Close()
-	if st, err := f.Stat(); err == nil && st.IsDir() {
+	st, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("cannot be read: %w", reason(err))
+	}
+	if st.IsDir() {
 		return nil, errors.New("is a directory")
 	}
 	src, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("cannot be read: %w", reason(err))
+	}
+	if len(src) == 0 && st.Mode()&os.ModeNamedPipe != 0 {
+		return nil, errors.New("is a pipe that nobody writes to")
 	}
 	if len(src) > MaxFile {
 		return nil, fmt.Errorf("is longer than %d bytes", MaxFile)

@@ -14,9 +14,10 @@ type place struct {
 	rng        hcl.Range
 }
 
-// locate gives diagnostics about the machine the places of the values they are
-// about. A default has none, and neither has what a file says no more.
-func (ds Diagnostics) locate(path string) {
+// Locate gives diagnostics about the machine the places of the values they are
+// about, in the configuration at path. A default has none, and neither has what the
+// file says no more.
+func (ds Diagnostics) Locate(path string) {
 	if len(ds) == 0 {
 		return
 	}
