@@ -60,14 +60,14 @@ func newShutdown(a *app) *cobra.Command {
 			grace := time.Duration(0)
 			if len(args) > 0 {
 				if args[0] != "graceful" {
-					return fmt.Errorf("shutdown %q: only \"graceful\" is known", args[0])
+					return wrong("shutdown %q: only \"graceful\" is known", args[0])
 				}
 				grace = 30 * time.Second
 			}
 			if len(args) > 1 {
 				n, err := strconv.Atoi(args[1])
 				if err != nil || n < 0 || n > control.MaxGrace {
-					return fmt.Errorf("shutdown graceful %q: not a number of seconds up to %d", args[1], control.MaxGrace)
+					return wrong("shutdown graceful %q: not a number of seconds up to %d", args[1], control.MaxGrace)
 				}
 				grace = time.Duration(n) * time.Second
 			}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,7 +19,7 @@ func newTrace(a *app) *cobra.Command {
 		Use:     "trace [info | CHANNEL:LEVEL...]",
 		Short:   "show or set how much is traced",
 		Long:    traceLong,
-		Example: "  ftpdctl trace auth:5 data:10\n  ftpdctl trace auth:0",
+		Example: "  ftpdctl trace login:5 data:10\n  ftpdctl trace login:0",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if slices.Equal(args, []string{"info"}) {
 				args = nil
@@ -52,7 +51,7 @@ func parseTrace(s string) (control.TraceLevel, error) {
 	name, level, ok := strings.Cut(s, ":")
 	n, err := strconv.Atoi(level)
 	if !ok || err != nil || name == "" || n < 0 || n > control.MaxTraceLevel {
-		return control.TraceLevel{}, fmt.Errorf("trace %q: not CHANNEL:LEVEL with a level from 0 to %d", s, control.MaxTraceLevel)
+		return control.TraceLevel{}, wrong("trace %q: not CHANNEL:LEVEL with a level from 0 to %d", s, control.MaxTraceLevel)
 	}
 	return control.TraceLevel{Channel: name, Level: n}, nil
 }

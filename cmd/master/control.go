@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -131,8 +132,11 @@ func (b backend) Upgrade(ctx context.Context) error {
 // setTrace sets channels, all or none, and lists them.
 func setTrace(t *logging.Tracer, set []control.TraceLevel) ([]control.TraceLevel, error) {
 	for _, x := range set {
-		if t.Channel(x.Channel) == nil || x.Level < 0 || x.Level > control.MaxTraceLevel {
-			return nil, fmt.Errorf("%w: trace channel %s, level %d", control.ErrParameters, logging.Quote(x.Channel), x.Level)
+		switch {
+		case t.Channel(x.Channel) == nil:
+			return nil, fmt.Errorf("%w: no trace channel %s; there are %s", control.ErrParameters, logging.Quote(x.Channel), strings.Join(t.Names(), ", "))
+		case x.Level < 0 || x.Level > control.MaxTraceLevel:
+			return nil, fmt.Errorf("%w: trace channel %s, level %d: from 0 to %d", control.ErrParameters, logging.Quote(x.Channel), x.Level, control.MaxTraceLevel)
 		}
 	}
 	for _, x := range set {

@@ -49,7 +49,11 @@ func AppendTransfer(b []byte, e *Entry) []byte {
 	b = append(append(b, kind...), " _ "...)
 	b = append(b, r.Way...)
 	if e.Anonymous {
-		b = appendWord(append(b, " a "...), r.Secret)
+		who := r.Secret
+		if who == "" { // a guest account has a password that is one, which nobody logs
+			who = e.User
+		}
+		b = appendWord(append(b, " a "...), who)
 	} else {
 		b = appendWord(append(b, " r "...), e.User)
 	}
