@@ -69,16 +69,14 @@ func sizeOf(v *value) (uint64, *problem) {
 	return n, nil
 }
 
-// nearSize is what "20G" or "5 MB" was meant to be.
+// nearSize is what "20G", "5 MB" or "14" was meant to be.
 func nearSize(s string) string {
 	num := strings.TrimRight(s, "kKMmGgTtBbi ")
-	if _, err := strconv.ParseUint(num, 10, 64); err != nil || num == s {
+	if _, err := strconv.ParseUint(num, 10, 64); err != nil {
 		return ""
 	}
 	switch unit := strings.ToUpper(strings.TrimSpace(s[len(num):])); {
-	case unit == "":
-		return num
-	case unit[0] == 'B':
+	case unit == "", unit[0] == 'B':
 		return num + "B"
 	default:
 		return num + unit[:1] + "iB"

@@ -34,6 +34,7 @@ max {
   transfers_per_user "STOR,RETR" { count = 1 }
   transfers_per_user "RETR, stor" { count = 2 }
   store_file_size "20G" {}
+  store_file_size "512" {}
   store_file_size "none" {}
   store_file_size "1GiB" { user = ["x"] }
   retrieve_file_size "0B" { user = ["!x"] }
