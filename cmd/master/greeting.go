@@ -3,10 +3,8 @@ package main
 import (
 	"strconv"
 	"strings"
-	"time"
 
-	"sallyport/internal/logging"
-	"sallyport/internal/policy"
+	"sallyport/internal/display"
 )
 
 // maxGreeting bounds the first reply in bytes, display file included: what the
@@ -37,54 +35,29 @@ func (m *master) greeting(b []byte, c *client) []byte {
 // fillIn replaces the variables of a display file that are known of a client
 // that has just connected; other ones stand for nothing.
 func (m *master) fillIn(line string, c *client) string {
-	if !strings.Contains(line, "%") {
-		return line
-	}
-	max := &c.set.Max
-	var b strings.Builder
-	for i := 0; i < len(line); i++ {
-		if line[i] != '%' || i+1 == len(line) || !policy.BeginsVariable(line[i+1]) {
-			b.WriteByte(line[i])
-			continue
+	return display.Expand(line, maxGreeting, func(name string) string {
+		switch name {
+		case "E":
+			return c.set.Session.Admin
+		case "L":
+			return c.local.Addr().String()
+		case "M":
+			return countOrNone(c.set.Max.Clients.Count)
+		case "N":
+			return itoa(m.places.all[realm{c.host, ""}])
+		case "R":
+			return c.peer.Addr().String()
+		case "V":
+			return c.set.Session.ServerName
+		case "x":
+			return c.class
+		case "y":
+			return itoa(m.places.byClass[hostName{c.host, c.class}])
+		case "z":
+			return countOrNone(c.set.Max.PerClass.Count)
 		}
-		i++
-		switch line[i] {
-		case '%':
-			b.WriteByte('%')
-		case 'E':
-			b.WriteString(c.set.Session.Admin)
-		case 'L':
-			b.WriteString(c.local.Addr().String())
-		case 'M':
-			b.WriteString(countOrNone(max.Clients.Count))
-		case 'N':
-			b.WriteString(itoa(m.places.all[realm{c.host, ""}]))
-		case 'R':
-			b.WriteString(c.peer.Addr().String())
-		case 'T':
-			b.WriteString(time.Now().UTC().Format("Mon Jan 02 15:04:05 2006"))
-		case 'V':
-			b.WriteString(c.set.Session.ServerName)
-		case 'x':
-			b.WriteString(c.class)
-		case 'y':
-			b.WriteString(itoa(m.places.byClass[hostName{c.host, c.class}]))
-		case 'z':
-			b.WriteString(countOrNone(max.PerClass.Count))
-		case '{':
-			name, _, ok := strings.Cut(line[i+1:], "}")
-			if !ok {
-				b.WriteString("%{")
-				continue
-			}
-			i += len(name) + 1
-			if format, ok := strings.CutPrefix(name, "time:"); ok {
-				text, _ := logging.Strftime(format, time.Now().UTC())
-				b.WriteString(text)
-			}
-		}
-	}
-	return b.String()
+		return ""
+	})
 }
 
 func countOrNone(n uint32) string {

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/display"
 	"sallyport/internal/policy"
 )
 
@@ -30,7 +31,7 @@ func (s *Session) show(code int, f *policy.DisplayFile) {
 	if text == "" {
 		return
 	}
-	text = s.expand(text)
+	text = display.Expand(text, maxDisplayText, s.variable)
 	text = strings.TrimSuffix(text[:min(len(text), maxDisplayText)], "\n")
 	n := 0
 	for line := range strings.SplitSeq(text, "\n") {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"sallyport/internal/display"
 )
 
 // FuzzInflater feeds arbitrary bytes, cut in two ways, to the reader of MODE Z.
@@ -78,7 +80,7 @@ func FuzzArguments(f *testing.F) {
 			t.Errorf("language %q", arg)
 		}
 		s := &Session{cwd: arg, typed: arg}
-		if n := len(s.expand(arg)); n > maxDisplayText+64*(len(arg)+16) {
+		if n := len(display.Expand(arg, maxDisplayText, s.variable)); n > maxDisplayText+64*(len(arg)+16) {
 			t.Errorf("%d bytes of %d", n, len(arg))
 		}
 		if strings.ContainsAny(printable(arg), "\r\n\x00\x1b\x7f") {

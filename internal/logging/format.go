@@ -3,6 +3,8 @@ package logging
 import (
 	"fmt"
 	"strings"
+
+	"sallyport/internal/strftime"
 )
 
 // DefaultFormat is the format of an extended log that names none.
@@ -99,11 +101,11 @@ func (f *Format) variable(s string, pos int) (int, error) {
 	if end+1 < len(s) {
 		switch s[end+1] {
 		case 't':
-			v, err := timeVariable(name)
+			t, err := strftime.Compile(name)
 			if err != nil {
 				return 0, fmt.Errorf("format: %q at byte %d: %w", s[:end+2], pos, err)
 			}
-			f.add(v, false)
+			f.add(&variable{"-", func(b []byte, e *Entry) []byte { return t.Append(b, e.Time) }}, false)
 			return end + 2, nil
 		case 'e':
 			if name == "" {

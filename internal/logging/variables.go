@@ -83,7 +83,7 @@ var letters = map[byte]*variable{
 		if e.Rec.Code == 0 {
 			return b
 		}
-		return appendPadded(b, int(e.Rec.Code), 3, '0')
+		return appendPadded(b, int(e.Rec.Code), 3)
 	}},
 	'S': textOf("-", func(e *Entry) string { return clip(e.Rec.Text, maxArgument) }),
 	't': {"-", func(b []byte, e *Entry) []byte { return e.Time.AppendFormat(b, "[02/Jan/2006:15:04:05 -0700]") }},
@@ -129,8 +129,8 @@ var names = map[string]*variable{
 	"file-size":   numberOf(func(e *Entry) (int64, bool) { return e.Rec.Size, e.file() && e.Rec.Size >= 0 }),
 	"gid":         numberOf(func(e *Entry) (int64, bool) { return int64(e.GID), e.Open }),
 	"iso8601":     timeOf("2006-01-02 15:04:05,000"),
-	"microsecs":   {"-", func(b []byte, e *Entry) []byte { return appendPadded(b, e.Time.Nanosecond()/1000, 6, '0') }},
-	"millisecs":   {"-", func(b []byte, e *Entry) []byte { return appendPadded(b, e.Time.Nanosecond()/1e6, 3, '0') }},
+	"microsecs":   {"-", func(b []byte, e *Entry) []byte { return appendPadded(b, e.Time.Nanosecond()/1000, 6) }},
+	"millisecs":   {"-", func(b []byte, e *Entry) []byte { return appendPadded(b, e.Time.Nanosecond()/1e6, 3) }},
 	"protocol":    textOf("-", (*Entry).Service),
 	"remote-port": numberOf(func(e *Entry) (int64, bool) { return int64(e.Peer.Port()), e.Peer.IsValid() }),
 	"transfer-failure": textOf("-", func(e *Entry) string {
@@ -199,10 +199,10 @@ func environment(name string) *variable {
 }
 
 // appendPadded writes n, not negative, in at least width places.
-func appendPadded(b []byte, n, width int, pad byte) []byte {
+func appendPadded(b []byte, n, width int) []byte {
 	for rest := n / 10; width > 1; width-- {
 		if rest == 0 {
-			b = append(b, pad)
+			b = append(b, '0')
 		}
 		rest /= 10
 	}

@@ -66,12 +66,6 @@ type DisplayFile struct {
 	Path string
 }
 
-// BeginsVariable tells whether a percent sign in front of c is the beginning of a
-// variable in a display file; "50 % off" has none.
-func BeginsVariable(c byte) bool {
-	return c == '%' || c == '{' || 'a' <= c|0x20 && c|0x20 <= 'z'
-}
-
 // DisplayFiles are the display files as the configuration names them: absolute
 // paths, whose text master has put into the view of the session, or names
 // relative to the working directory; "" for none.
