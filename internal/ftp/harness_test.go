@@ -37,6 +37,7 @@ type tb interface {
 // setup is what a test may choose of a session's world.
 type setup struct {
 	View        policy.Session
+	Entered     func(v *policy.Session) // what the login changes in View
 	Files       policy.Files
 	Ungreet     bool                                           // the session greets itself
 	Address     string                                         // the client calls this one; default 127.0.0.1
@@ -469,7 +470,11 @@ func (w *world) takeFiles() {
 			w.t.Errorf("files: %v", err)
 		}
 	}()
-	view, err := blob.Seal("session", &w.o.View)
+	v := w.o.View
+	if w.o.Entered != nil {
+		w.o.Entered(&v)
+	}
+	view, err := blob.Seal("session", &v)
 	if err != nil {
 		w.t.Error(err)
 		return

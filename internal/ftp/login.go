@@ -167,6 +167,13 @@ func (s *Session) enter(welcome int, name string) {
 		return
 	}
 	s.view = view
+	if s.loggedInClear() {
+		files.Close()
+		s.event(ipc.EventCommandRefused, "SSL/TLS required but absent on control channel, refusing the login")
+		s.deny(name, "")
+		s.leave("login without the TLS that its account demands")
+		return
+	}
 	if err := files.SetTimeout(filesTimeout); err != nil {
 		files.Close()
 		s.broken("files", err)
@@ -187,15 +194,25 @@ func (s *Session) enter(welcome int, name string) {
 	s.cwd, s.home = home, home
 	s.page.SetLoggedIn()
 	s.page.SetDir(home)
-	s.show(230, &s.view.Display.Login)
-	switch t := named(s.view.AccessGrantMsg, name); {
+	t := named(s.view.AccessGrantMsg, name)
+	if t == "" && r.Anonymous {
+		welcome, t = 230, "Anonymous access granted, restrictions apply"
+	}
+	s.show(welcome, &s.view.Display.Login)
+	switch {
 	case t != "":
 		s.reply(welcome, t)
-	case r.Anonymous:
-		s.reply(230, "Anonymous access granted, restrictions apply")
 	default:
 		s.reply(welcome, "User ", name, " logged in")
 	}
+}
+
+// loggedInClear tells whether the account, by settings that only the login has
+// brought, demands a login under TLS that this one was not (TLSOptions
+// AllowPerUser).
+func (s *Session) loggedInClear() bool {
+	v := &s.view.TLS
+	return !s.protected() && (controlRequired(v) || loginRequired(v))
 }
 
 // How long a login waits: for authd to come back after it died, and for a

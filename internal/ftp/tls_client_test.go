@@ -134,6 +134,31 @@ func TestCertificateLoginMayBeRefused(t *testing.T) {
 	w.want("530", "PWD")
 }
 
+// TestWelcomeOfACertificate: the lines of a reply have one code.
+func TestWelcomeOfACertificate(t *testing.T) {
+	t.Parallel()
+	own := selfSigned("ann", newECDSA(elliptic.P256()))
+	for _, anonymous := range []bool{false, true} {
+		o, v := withTLS()
+		o.View.TLS.Client = "request"
+		o.View.Display.Login.Text = "Welcome\ntwo"
+		o.Anonymous = anonymous
+		v.judge = func([]byte) ipc.ClientVerdict { return ipc.ClientVerdict{OK: true, User: "ann"} }
+		o.Verdict = func(q *ipc.AuthRequest) (ipc.AuthReply, bool) {
+			return ipc.AuthReply{Verdict: ipc.VerdictOK, User: q.User}, true
+		}
+		w := begin(t, o)
+		must(t, w.shake(certified(tls.VersionTLS13, own)))
+		want := "232-Welcome\n two\n232 User ann logged in"
+		if anonymous {
+			want = "230-Welcome\n two\n230 Anonymous access granted, restrictions apply"
+		}
+		if got := w.cmd("USER ann"); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 // TestDataHasTheSameClient: where data connections need not resume, their
 // certificate has to be that of the control connection.
 func TestDataHasTheSameClient(t *testing.T) {

@@ -843,3 +843,33 @@ func TestGoodbyeOfControl(t *testing.T) {
 		t.Error("the connection ended without close_notify")
 	}
 }
+
+// TestAccountDemandsTLS: settings that come with the login may demand TLS for
+// it. A login without is refused, and ends the session.
+func TestAccountDemandsTLS(t *testing.T) {
+	t.Parallel()
+	for required, refused := range map[string]bool{
+		"on": true, "ctrl": true, "ctrl+!data": true, "auth": true, "auth+data": true, "off": false, "data": false,
+	} {
+		t.Run(required, func(t *testing.T) {
+			t.Parallel()
+			for _, covered := range []bool{false, true} {
+				o, _ := withTLS()
+				o.Entered = func(v *policy.Session) { v.TLS.Required = required }
+				w := begin(t, o)
+				if covered {
+					must(t, w.shake(tlsClient(tls.VersionTLS13)))
+				}
+				w.want("331", "USER ann")
+				if refused && !covered {
+					w.want("530 Login incorrect.", "PASS secret")
+					w.ended()
+					w.report(ipc.EventCommandRefused, "absent on control channel")
+					continue
+				}
+				w.want("230", "PASS secret")
+				w.want("257", "PWD")
+			}
+		})
+	}
+}
