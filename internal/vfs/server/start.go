@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -40,8 +41,9 @@ type Start struct {
 // The start directory is Chdir if that can be entered, otherwise the home if
 // that lies in the root: by the real paths of both, component by component, so
 // that the home "/home/alice" does not lie in the root "/home/al". Otherwise,
-// and if the home is missing or cannot be entered, it is "/". Enter changes the
-// working directory, to "/" in the end.
+// and if the home is missing or cannot be entered, it is "/" of a root that
+// confines; whoever is not confined and has no place to start in is refused, as
+// the reference does. Enter changes the working directory, to "/" in the end.
 func (s Start) Enter() (Place, error) {
 	fd, err := s.openRoot()
 	if err != nil {
@@ -52,17 +54,24 @@ func (s Start) Enter() (Place, error) {
 		unix.Close(fd)
 		return Place{Root: -1}, fmt.Errorf("root %q: %w", s.Root, err)
 	}
-	if at, err := locate(fd, s.Home); err != nil {
-		p.Note = fmt.Sprintf("home %q: %v; starting in the root", s.Home, err)
+	at, lost := locate(fd, s.Home)
+	if lost != nil {
+		p.Note = fmt.Sprintf("home %q: %v; starting in the root", s.Home, lost)
 	} else {
 		p.Home = at
 	}
 	if s.Chdir != "" {
 		at, err := startIn(fd, p.Home, s.Chdir)
 		if err == nil {
-			p.Home, p.Note = at, ""
+			p.Home, p.Note, lost = at, "", nil
 		} else {
 			p.Note = strings.TrimPrefix(p.Note+fmt.Sprintf("; start directory %q: %v", s.Chdir, err), "; ")
+		}
+	}
+	if lost != nil {
+		if top, err := realPath(fd); err != nil || top == "/" {
+			unix.Close(fd)
+			return Place{Root: -1}, fmt.Errorf("home %q: %w", s.Home, cmp.Or(err, lost))
 		}
 	}
 	if err := unix.Chdir("/"); err != nil {

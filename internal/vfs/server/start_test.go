@@ -33,7 +33,6 @@ func TestEnter(t *testing.T) {
 		{"/", dir + "/home", dir + "/home", ""},
 		{"/", dir + "/h", dir + "/home", ""},
 		{"/", "/", "/", ""},
-		{"/", dir + "/no", "/", "no such file"},
 	} {
 		p, err := Start{Root: x.root, Home: x.home, Links: true}.Enter()
 		if err != nil {
@@ -53,6 +52,18 @@ func TestEnter(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), why) || p.Root != -1 {
 			t.Errorf("root %q: %v", root, err)
 		}
+	}
+	// Whoever is not confined needs a place to start in.
+	for home, chdir := range map[string]string{dir + "/no": "", dir + "/file": "", "": "", "relative": dir + "/no"} {
+		p, err := Start{Root: "/", Home: home, Chdir: chdir}.Enter()
+		if err == nil || !strings.Contains(err.Error(), "home ") || p.Root != -1 {
+			t.Errorf("root / and home %q: %v", home, err)
+		}
+	}
+	if p, err := (Start{Root: "/", Home: dir + "/no", Chdir: dir + "/home"}).Enter(); err != nil || p.Home != dir+"/home" {
+		t.Errorf("a start directory in place of the home: %q, %v", p.Home, err)
+	} else {
+		unix.Close(p.Root)
 	}
 	if wd, err := os.Getwd(); err != nil || wd != "/" {
 		t.Errorf("working directory %q %v", wd, err)
