@@ -186,8 +186,12 @@ func (m *master) await(c *client) {
 		m.drop(c)
 		return
 	}
-	if t := c.set.TimeoutIdle; t > 0 && t < c.patience {
-		c.silent.fn = func() { m.silentTimeout(c) }
+	t, end := c.set.TimeoutIdle, m.silentTimeout
+	if h := c.set.Session.TLS.Handshake; c.tls && h > 0 && (t == 0 || h < t) {
+		t, end = h, m.unshaken
+	}
+	if t > 0 && t < c.patience {
+		c.silent.fn = func() { end(c) }
 		m.loop.after(&c.silent, time.Duration(t)*time.Second)
 	}
 }

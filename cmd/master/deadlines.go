@@ -6,6 +6,7 @@ import (
 
 	"sallyport/internal/ban"
 	"sallyport/internal/logging"
+	"sallyport/ipc"
 )
 
 // loginTimeout ends a connection that has not logged in in time. Nothing that
@@ -119,6 +120,16 @@ func (m *master) silentTimeout(c *client) {
 		reply = banReply(text)
 	}
 	m.loop.farewell(&c.fd, c.partingWords(reply))
+	m.drop(c)
+}
+
+// unshaken ends a client of implicit TLS that has not begun its handshake in the
+// time that one may take.
+func (m *master) unshaken(c *client) {
+	m.log.Warn("client event", logging.Peer(c.peer.String()), logging.Session(c.id),
+		logging.Kind(logging.Event("client."+ipc.EventTLSFailed)), "detail", "TLS handshake timed out")
+	to := c.seat()
+	m.event(ipc.EventTLSFailed, ban.ByMaster, &to, c.origin(), "", c)
 	m.drop(c)
 }
 

@@ -75,6 +75,22 @@ when {
 	h.stop()
 }
 
+// TestSilenceWhereTLSIsImplicit ends when a handshake would have to be over, long
+// before the other time-outs.
+func TestSilenceWhereTLSIsImplicit(t *testing.T) {
+	h := prepare(t, true, "tls {\n  timeout_handshake = \"1s\"\n}\n")
+	conf, err := os.ReadFile(h.conf())
+	must(t, err)
+	text := strings.Replace(string(conf), "address = [\"127.0.0.1:0\"]", "address = [\"127.0.0.1:0\"]\n  tls = \"implicit\"", 1)
+	must(t, os.WriteFile(h.conf(), []byte(text), 0o644))
+	h.start()
+	if got := h.dial().ended(); got != "" {
+		t.Errorf("%q in front of the handshake", got)
+	}
+	h.waitLog("client.TLSHandshakeFailed")
+	h.stop()
+}
+
 // TestForeignPeerOfAPassivePortGetsNothing: a thief who connects first is
 // dropped and named in the log, and the client still gets its listing.
 func TestForeignPeerOfAPassivePortGetsNothing(t *testing.T) {
