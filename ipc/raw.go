@@ -27,16 +27,21 @@ func rawRecv(fd int, b, oob []byte, flags int) (n, oobn, got int, err error) {
 	return int(r), int(h.Controllen), int(h.Flags), nil
 }
 
-// rawSend is sendmsg(2) of b and oob; flags have MSG_DONTWAIT.
+// rawSend is sendmsg(2) of b and oob, or sendto(2) of b; flags have MSG_DONTWAIT.
 func rawSend(fd int, b, oob []byte, flags int) error {
+	if len(oob) == 0 {
+		_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), uintptr(flags), 0, 0)
+		if errno != 0 {
+			return errno
+		}
+		return nil
+	}
 	iov := unix.Iovec{Base: &b[0]}
 	iov.SetLen(len(b))
 	h := unix.Msghdr{Iov: &iov}
 	h.SetIovlen(1)
-	if len(oob) > 0 {
-		h.Control = &oob[0]
-		h.SetControllen(len(oob))
-	}
+	h.Control = &oob[0]
+	h.SetControllen(len(oob))
 	_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&h)), uintptr(flags))
 	if errno != 0 {
 		return errno
@@ -73,13 +78,23 @@ func Hasten(fd int) (bool, error) {
 func Transmit(fd int, b []byte, flags int) (int, error) {
 	flags |= unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
 	if !alone || len(b) == 0 {
-		return unix.SendmsgN(fd, b, nil, nil, flags)
+		return sendTo(fd, b, flags)
 	}
 	r, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), uintptr(flags), 0, 0)
 	if errno != 0 {
 		return -1, errno
 	}
 	return int(r), nil
+}
+
+// sendTo is sendto(2) without an address. A worker that passes no descriptors may
+// not call sendmsg, see package sandbox.
+func sendTo(fd int, b []byte, flags int) (int, error) {
+	n, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), uintptr(flags), 0, 0)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(n), nil
 }
 
 // recvBriefly waits within recvmsg itself, for brief at most.

@@ -66,6 +66,8 @@ func (c *Conn) sendRaw(flags int, b []byte, fds []int) error {
 			if err = rawSend(c.fd, b, oob, flags|unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT); err == unix.EAGAIN && flags&unix.MSG_DONTWAIT == 0 {
 				continue
 			}
+		} else if len(oob) == 0 {
+			_, err = sendTo(c.fd, b, flags|unix.MSG_NOSIGNAL)
 		} else {
 			_, err = unix.SendmsgN(c.fd, b, oob, nil, flags|unix.MSG_NOSIGNAL)
 		}

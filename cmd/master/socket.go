@@ -153,11 +153,15 @@ func gone(fd int) bool {
 // farewell writes a last reply and closes *fd. What the client has sent and
 // nobody reads is thrown away unseen, because closing a socket with unread
 // bytes resets the connection and takes the reply with it.
+//
+// The close does not wait for what the client has not read, whatever a session has
+// asked of its socket (SO_LINGER): it would be the loop that waits.
 func (l *loop) farewell(fd *int, reply []byte) {
 	if *fd < 0 {
 		return
 	}
 	sendNow(*fd, reply)
+	_ = unix.SetsockoptLinger(*fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
 	_ = unix.Shutdown(*fd, unix.SHUT_RDWR)
 	var b [1]byte
 	for range 64 { // MSG_TRUNC on TCP discards without copying

@@ -167,7 +167,7 @@ var workerCases = []verdictCase{
 	{"sendto an address", unix.SYS_SENDTO, []uint64{3, 1, 1, 0, 0x7fff0000, 16}, eperm},
 	{"sendto an address above 4 GiB", unix.SYS_SENDTO, []uint64{3, 1, 1, 0, high, 16}, eperm},
 	{"sendto that connects", unix.SYS_SENDTO, []uint64{3, 1, 1, unix.MSG_FASTOPEN, 0, 0}, eperm},
-	{"sendmsg", unix.SYS_SENDMSG, []uint64{3, 1, unix.MSG_NOSIGNAL}, allow},
+	{"send timeout of stderr", unix.SYS_SETSOCKOPT, []uint64{2, unix.SOL_SOCKET, unix.SO_SNDTIMEO}, eperm},
 	{"sendmsg that connects", unix.SYS_SENDMSG, []uint64{3, 1, unix.MSG_FASTOPEN | unix.MSG_NOSIGNAL}, eperm},
 	{"sendmmsg", unix.SYS_SENDMMSG, nil, eperm},
 	{"io_uring_setup", unix.SYS_IO_URING_SETUP, nil, eperm},
@@ -189,6 +189,11 @@ var workerCases = []verdictCase{
 	{"setxattr", unix.SYS_SETXATTR, nil, eperm},
 	{"a call of the future", 1000, nil, eperm},
 	{"prlimit64", unix.SYS_PRLIMIT64, nil, eperm},
+}
+
+// silentCases hold for all that pass no descriptors.
+var silentCases = []verdictCase{
+	{"sendmsg, which passes descriptors", unix.SYS_SENDMSG, []uint64{3, 1, unix.MSG_NOSIGNAL}, eperm},
 }
 
 // fileCases hold where descriptors of files are held.
@@ -213,12 +218,14 @@ var fileCases = []verdictCase{
 	{"F_NOTIFY", unix.SYS_FCNTL, []uint64{3, unix.F_NOTIFY, 1}, eperm},
 	{"pipe of 128 KiB", unix.SYS_FCNTL, []uint64{3, unix.F_SETPIPE_SZ, 128 << 10}, allow},
 	{"pipe of 128 KiB and a byte", unix.SYS_FCNTL, []uint64{3, unix.F_SETPIPE_SZ, 128<<10 + 1}, eperm},
+	{"the pipe that stderr is", unix.SYS_FCNTL, []uint64{2, unix.F_SETPIPE_SZ, 4096}, eperm},
 	{"pipe above 4 GiB", unix.SYS_FCNTL, []uint64{3, unix.F_SETPIPE_SZ, high}, eperm},
 }
 
 func TestSessionProfile(t *testing.T) {
 	p := sessionProfile(testPID)
 	testVerdicts(t, p, workerCases)
+	testVerdicts(t, p, silentCases)
 	testVerdicts(t, p, fileCases)
 	testVerdicts(t, p, []verdictCase{
 		{"symlinkat", unix.SYS_SYMLINKAT, nil, eperm},
@@ -235,6 +242,12 @@ func TestSessionProfile(t *testing.T) {
 		{"copy_file_range", unix.SYS_COPY_FILE_RANGE, []uint64{5, 0, 7}, eperm},
 		{"F_SETFL", unix.SYS_FCNTL, []uint64{5, unix.F_SETFL, unix.O_NONBLOCK}, eperm},
 		{"FIONBIO", unix.SYS_IOCTL, []uint64{5, fionbio}, allow},
+		{"FIONBIO of stdin", unix.SYS_IOCTL, []uint64{0, fionbio}, eperm},
+		{"shutdown", unix.SYS_SHUTDOWN, []uint64{5, unix.SHUT_WR}, allow},
+		{"shutdown of stderr", unix.SYS_SHUTDOWN, []uint64{2, unix.SHUT_RDWR}, eperm},
+		{"SO_SNDBUF of stderr", unix.SYS_SETSOCKOPT, []uint64{2, unix.SOL_SOCKET, unix.SO_SNDBUF}, eperm},
+		{"TCP_USER_TIMEOUT of stderr", unix.SYS_SETSOCKOPT, []uint64{2, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT}, eperm},
+		{"IP_TOS of stderr", unix.SYS_SETSOCKOPT, []uint64{2, unix.IPPROTO_IP, unix.IP_TOS}, eperm},
 		{"FIONREAD", unix.SYS_IOCTL, []uint64{5, fionread}, allow},
 		{"FIOASYNC", unix.SYS_IOCTL, []uint64{5, 0x5452}, eperm},
 		{"TIOCSTI", unix.SYS_IOCTL, []uint64{2, unix.TIOCSTI}, eperm},
@@ -257,6 +270,7 @@ func TestSessionProfile(t *testing.T) {
 func TestHashProfile(t *testing.T) {
 	p := hashProfile(testPID)
 	testVerdicts(t, p, workerCases)
+	testVerdicts(t, p, silentCases)
 	testVerdicts(t, p, []verdictCase{
 		{"symlinkat", unix.SYS_SYMLINKAT, nil, eperm},
 		{"openat", unix.SYS_OPENAT, nil, eperm},
@@ -272,6 +286,7 @@ func TestFilesProfile(t *testing.T) {
 	testVerdicts(t, p, workerCases)
 	testVerdicts(t, p, fileCases)
 	testVerdicts(t, p, []verdictCase{
+		{"sendmsg", unix.SYS_SENDMSG, []uint64{3, 1, unix.MSG_NOSIGNAL}, allow},
 		{"openat", unix.SYS_OPENAT, nil, eperm},
 		{"openat2", unix.SYS_OPENAT2, nil, allow},
 		{"fstatat", sysFstatat, nil, allow},
@@ -300,6 +315,7 @@ func TestFilesProfile(t *testing.T) {
 func TestAuthdProfile(t *testing.T) {
 	p := authdProfile(testPID)
 	testVerdicts(t, p, workerCases)
+	testVerdicts(t, p, silentCases)
 	testVerdicts(t, p, fileCases)
 	testVerdicts(t, p, []verdictCase{
 		{"symlinkat", unix.SYS_SYMLINKAT, nil, eperm},
@@ -316,6 +332,7 @@ func TestAuthdProfile(t *testing.T) {
 
 func TestOwnerProfile(t *testing.T) {
 	p := ownerProfile(testPID)
+	testVerdicts(t, p, silentCases)
 	testVerdicts(t, p, []verdictCase{
 		{"socket", unix.SYS_SOCKET, nil, kill},
 		{"connect", unix.SYS_CONNECT, nil, kill},

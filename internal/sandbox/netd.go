@@ -36,9 +36,9 @@ func netdProfile(pid int) *profile {
 				when(oneOf(1, unix.F_GETFD, unix.F_SETFD, unix.F_GETFL)),
 				when(equals(1, unix.F_SETFL), lacks(2, unix.O_ASYNC), atLeast(0, minFile))),
 			only(unix.SYS_SETSOCKOPT,
-				when(equals(1, unix.SOL_SOCKET), oneOf(2, unix.SO_BROADCAST, unix.SO_KEEPALIVE, unix.SO_RCVTIMEO, unix.SO_SNDTIMEO)),
-				when(equals(1, unix.IPPROTO_TCP), oneOf(2, unix.TCP_NODELAY, unix.TCP_KEEPIDLE, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT)),
-				when(equals(1, unix.IPPROTO_IPV6), equals(2, unix.IPV6_V6ONLY))),
+				when(atLeast(0, minFile), equals(1, unix.SOL_SOCKET), oneOf(2, unix.SO_BROADCAST, unix.SO_KEEPALIVE, unix.SO_RCVTIMEO, unix.SO_SNDTIMEO)),
+				when(atLeast(0, minFile), equals(1, unix.IPPROTO_TCP), oneOf(2, unix.TCP_NODELAY, unix.TCP_KEEPIDLE, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT)),
+				when(atLeast(0, minFile), equals(1, unix.IPPROTO_IPV6), equals(2, unix.IPV6_V6ONLY))),
 			only(unix.SYS_GETSOCKOPT, when(equals(1, unix.SOL_SOCKET), oneOf(2, unix.SO_ERROR, unix.SO_TYPE, unix.SO_DOMAIN))),
 		}),
 		plain: map[verdict][]uintptr{

@@ -52,8 +52,10 @@ func forbidden() []uintptr {
 	}, oldFork...)
 }
 
-// minFile keeps calls that change an open file away from stdin, stdout and
-// stderr: stderr may be a log file that belongs to the administrator.
+// minFile keeps calls that change an open file, or a socket, away from stdin,
+// stdout and stderr: stderr may be a log file that belongs to the administrator, or
+// the daemon's own connection to the journal, and stdin is one open file for all
+// children of a starter.
 const minFile = 3
 
 // maxPipe bounds a pipe's buffer, in bytes: pipes are capped per user.
@@ -70,7 +72,7 @@ func fileRules(setfl bool) []rule {
 	fcntl := [][]cond{
 		when(oneOf(1, unix.F_GETFD, unix.F_SETFD, unix.F_GETFL)),
 		when(equals(1, unix.F_DUPFD_CLOEXEC), atLeast(0, minFile)),
-		when(equals(1, unix.F_SETPIPE_SZ), atMost(2, maxPipe)),
+		when(equals(1, unix.F_SETPIPE_SZ), atMost(2, maxPipe), atLeast(0, minFile)),
 	}
 	if setfl { // O_ASYNC makes the kernel send signals
 		fcntl = append(fcntl, when(equals(1, unix.F_SETFL), lacks(2, unix.O_ASYNC), atLeast(0, minFile)))
@@ -84,13 +86,20 @@ func fileRules(setfl bool) []rule {
 	}
 }
 
-// messageRules is what may be done to a connected socket.
+// messageRules is what may be done to a connected socket. There is no sendmsg: it
+// passes descriptors, and who receives, or drops, the last one of a file or socket
+// is who closes it, and waits as long as that takes. Whoever reads a channel in
+// which none belong would wait for what a hijacked worker has put into it.
 func messageRules() []rule {
 	return []rule{
 		// MSG_FASTOPEN connects, an address names another peer.
 		only(unix.SYS_SENDTO, when(null(4), lacks(3, unix.MSG_FASTOPEN))),
-		only(unix.SYS_SENDMSG, when(lacks(2, unix.MSG_FASTOPEN))),
 	}
+}
+
+// passRules is for a worker that passes descriptors.
+func passRules() []rule {
+	return []rule{only(unix.SYS_SENDMSG, when(lacks(2, unix.MSG_FASTOPEN)))}
 }
 
 func messageCalls() []uintptr {
@@ -108,15 +117,18 @@ func sessionProfile(pid int) *profile {
 			// No F_SETFL: it would take O_APPEND off an upload that may only
 			// append. Sockets are switched by ioctl FIONBIO.
 			fileRules(false), []rule{
-				only(unix.SYS_IOCTL, when(oneOf(1, fionread, unix.SIOCATMARK, fionbio))),
+				only(unix.SYS_IOCTL, when(oneOf(1, fionread, unix.SIOCATMARK, fionbio), atLeast(0, minFile))),
+				only(unix.SYS_SHUTDOWN, when(atLeast(0, minFile))),
 				only(unix.SYS_SPLICE, when(atLeast(2, minFile))),
+				// SO_LINGER resets a data connection. Master, which may be the last to
+				// close the client's, takes it off there.
 				only(unix.SYS_SETSOCKOPT,
-					when(equals(1, unix.SOL_SOCKET), oneOf(2, unix.SO_LINGER, unix.SO_KEEPALIVE, unix.SO_OOBINLINE,
+					when(atLeast(0, minFile), equals(1, unix.SOL_SOCKET), oneOf(2, unix.SO_LINGER, unix.SO_KEEPALIVE, unix.SO_OOBINLINE,
 						unix.SO_RCVTIMEO, unix.SO_SNDTIMEO, unix.SO_SNDBUF, unix.SO_RCVBUF)),
-					when(equals(1, unix.IPPROTO_TCP), oneOf(2, unix.TCP_NODELAY, unix.TCP_CORK, unix.TCP_KEEPIDLE,
+					when(atLeast(0, minFile), equals(1, unix.IPPROTO_TCP), oneOf(2, unix.TCP_NODELAY, unix.TCP_CORK, unix.TCP_KEEPIDLE,
 						unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT, unix.TCP_QUICKACK, unix.TCP_USER_TIMEOUT, unix.TCP_NOTSENT_LOWAT)),
-					when(equals(1, unix.IPPROTO_IP), equals(2, unix.IP_TOS)),
-					when(equals(1, unix.IPPROTO_IPV6), equals(2, unix.IPV6_TCLASS))),
+					when(atLeast(0, minFile), equals(1, unix.IPPROTO_IP), equals(2, unix.IP_TOS)),
+					when(atLeast(0, minFile), equals(1, unix.IPPROTO_IPV6), equals(2, unix.IPV6_TCLASS))),
 				// SO_PROTOCOL is asked for where an address of a socket is read.
 				only(unix.SYS_GETSOCKOPT,
 					when(equals(1, unix.SOL_SOCKET), oneOf(2, unix.SO_ERROR, unix.SO_TYPE, unix.SO_DOMAIN, unix.SO_PROTOCOL, unix.SO_LINGER,
@@ -126,7 +138,7 @@ func sessionProfile(pid int) *profile {
 		plain: map[verdict][]uintptr{
 			allow: slices.Concat(runtimeCalls(), messageCalls(), waitCalls(), []uintptr{
 				unix.SYS_PREAD64, unix.SYS_SENDFILE, unix.SYS_PIPE2, unix.SYS_FSYNC, unix.SYS_FDATASYNC, unix.SYS_FADVISE64,
-				unix.SYS_SHUTDOWN, unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME,
+				unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME,
 			}),
 			kill:   forbidden(),
 			enosys: {unix.SYS_CLONE3},
@@ -152,7 +164,7 @@ func hashProfile(pid int) *profile {
 // timeoutRules lets a process bound its blocking calls on a channel.
 func timeoutRules() []rule {
 	return []rule{
-		only(unix.SYS_SETSOCKOPT, when(equals(1, unix.SOL_SOCKET), oneOf(2, unix.SO_RCVTIMEO, unix.SO_SNDTIMEO))),
+		only(unix.SYS_SETSOCKOPT, when(atLeast(0, minFile), equals(1, unix.SOL_SOCKET), oneOf(2, unix.SO_RCVTIMEO, unix.SO_SNDTIMEO))),
 	}
 }
 
@@ -165,7 +177,7 @@ func timeoutRules() []rule {
 func filesProfile(pid int) *profile {
 	return &profile{
 		name: "files",
-		rules: slices.Concat(runtimeRules(pid), messageRules(), timeoutRules(), fileRules(true), []rule{
+		rules: slices.Concat(runtimeRules(pid), messageRules(), passRules(), timeoutRules(), fileRules(true), []rule{
 			only(unix.SYS_COPY_FILE_RANGE, when(atLeast(2, minFile))),
 			only(unix.SYS_FCHMODAT2, when(equals(3, unix.AT_EMPTY_PATH))),
 			only(unix.SYS_FCHOWNAT, when(equals(2, ^uint32(0)), equals(4, unix.AT_EMPTY_PATH))),

@@ -245,6 +245,12 @@ func TestMasterEndsWhoeverBreaksADialogue(t *testing.T) {
 				}
 			}
 			result, ended := p.do(o.line)
+			if strings.HasPrefix(o.line, "FDS") { // no descriptor leaves a session
+				if result != "EPERM" || ended {
+					t.Fatalf("%s: %s, ended %v", o.line, result, ended)
+				}
+				return
+			}
 			if !ended && !strings.HasPrefix(result, "ok") && !strings.Contains(result, "after") {
 				t.Fatalf("%s: %s", o.line, result)
 			}
@@ -286,6 +292,19 @@ func TestMasterEndsWhoeverBreaksADialogue(t *testing.T) {
 		if got, _ := p.do("LOGIN bob builder"); got != "ok" {
 			t.Errorf("an honest login afterwards: %s", got)
 		}
+	})
+	t.Run("a socket that is to wait for its client when master closes it", func(t *testing.T) {
+		p := r.client(t)
+		_, err := p.c.Write([]byte("LINGER 3600\r\n")) // and reads nothing
+		must(t, err)
+		daemon.Until(t, "master to be done with it", func() bool {
+			for line := range strings.Lines(r.log.String()) {
+				if strings.Contains(line, p.c.LocalAddr().String()) && strings.Contains(line, "session closed") {
+					return true
+				}
+			}
+			return false
+		})
 	})
 	if got, ended := bystander.do("STATE"); ended || got != fmt.Sprint(ipc.SessionOpen) {
 		t.Errorf("the bystander: %q, ended %v", got, ended)

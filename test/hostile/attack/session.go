@@ -42,7 +42,7 @@ var Session = []Attempt{
 		return call(unix.SYS_SENDTO, uintptr(e.Socket), str("x"), 1, unix.MSG_NOSIGNAL, mem(sockaddr(e.Port)), 16)
 	}},
 	{"connect by sendmsg", "EPERM", "", func(e *Env) error { return sendmsg(e, unix.MSG_FASTOPEN|unix.MSG_DONTWAIT) }},
-	{"sendmsg to an address", "EPIPE", "", func(e *Env) error { return sendmsg(e, unix.MSG_NOSIGNAL) }},
+	{"sendmsg to an address", "EPERM", "", func(e *Env) error { return sendmsg(e, unix.MSG_NOSIGNAL) }},
 	{"sendmmsg", "EPERM", "", func(e *Env) error { return call(unix.SYS_SENDMMSG, uintptr(e.Socket), 0, 0, 0) }},
 	{"connect by socket option", "EPERM", "", func(e *Env) error {
 		return setsockopt(e.Socket, unix.IPPROTO_TCP, unix.TCP_FASTOPEN_CONNECT)
@@ -53,6 +53,15 @@ var Session = []Attempt{
 	}},
 	{"SO_PASSCRED", "EPERM", OK, func(e *Env) error { return setsockopt(e.Channel, unix.SOL_SOCKET, unix.SO_PASSCRED) }},
 	{"SO_MARK", "EPERM", "EPERM", func(e *Env) error { return setsockopt(e.Socket, unix.SOL_SOCKET, unix.SO_MARK) }},
+	{"pass a descriptor", "EPERM", OK, func(e *Env) error {
+		return unix.Sendmsg(e.Channel, []byte("x"), unix.UnixRights(e.ReadOnly), nil, unix.MSG_NOSIGNAL)
+	}},
+
+	// The standard streams are not this process's alone.
+	{"stdin non-blocking", "EPERM", OK, func(*Env) error { return call(unix.SYS_IOCTL, 0, fionbio, mem(new(int32))) }},
+	{"shut stderr", "EPERM", "ENOTSOCK", do(unix.SYS_SHUTDOWN, 2, unix.SHUT_RDWR)},
+	{"socket option of stderr", "EPERM", "ENOTSOCK", func(*Env) error { return setsockopt(2, unix.SOL_SOCKET, unix.SO_KEEPALIVE) }},
+	{"pipe that stderr is", "EPERM", "EBADF", do(unix.SYS_FCNTL, 2, unix.F_SETPIPE_SZ, 4096)},
 	{"push into a terminal", "EPERM", "", do(unix.SYS_IOCTL, 2, unix.TIOCSTI, 0)},
 
 	// Descriptors that were given for less.
@@ -107,6 +116,8 @@ var Session = []Attempt{
 		return nil
 	}},
 }
+
+const fionbio = 0x5421
 
 func setsockopt(fd, level, name int) error {
 	one := int32(1)

@@ -40,6 +40,8 @@ type puppeteer struct {
 //	RAW channel hex [n]     a datagram of any bytes, n times
 //	HUGE channel n          a datagram of n bytes
 //	FDS channel Row n       a message with n descriptors that do not belong to it
+//	LINGER seconds          sends until nobody reads, and ends; its socket is to
+//	                        wait so long for the client
 //	LOGIN user password     an honest login, up to the files channel
 //	WAIT channel            the next message: its type, or how the channel ended
 //	STATE                   the lane's state
@@ -129,6 +131,10 @@ func (p *puppeteer) obey(line string) string {
 	if verb == "LOGIN" && len(f) == 2 {
 		return p.login(f[0], f[1])
 	}
+	if verb == "LINGER" {
+		seconds, _ := strconv.Atoi(f[0])
+		return p.linger(seconds)
+	}
 	c, d := p.channel(f[0])
 	if c == nil {
 		return "no such channel"
@@ -209,10 +215,25 @@ func sendRow(fd int, d *ipc.Dialogue, name string, fds []int) error {
 	return fmt.Errorf("no message %s in %s", name, d.Name)
 }
 
+func (p *puppeteer) linger(seconds int) string {
+	l := unix.Linger{Onoff: 1, Linger: int32(seconds)}
+	if err := unix.SetsockoptLinger(p.client, unix.SOL_SOCKET, unix.SO_LINGER, &l); err != nil {
+		return Name(err)
+	}
+	for b := make([]byte, 64<<10); ; {
+		if _, err := unix.Write(p.client, b); err != nil {
+			unix.Exit(0)
+		}
+	}
+}
+
 func datagram(fd int, b []byte, fds []int) error {
 	var oob []byte
 	if len(fds) > 0 {
 		oob = unix.UnixRights(fds...)
+	}
+	if oob == nil {
+		return unix.Send(fd, b, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
 	}
 	return unix.Sendmsg(fd, b, oob, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
 }
