@@ -308,6 +308,9 @@ func (ss *session) decided(r auth.Result) {
 			ss.unavailable()
 			return
 		}
+		if c := ss.tls.client; t.method == ipc.MethodCertificate && c != nil {
+			ss.s.log(logNotice, "session %d: the certificate %s names %s", ss.id, c.Subject, a.User)
+		}
 		t.asked = true
 		ss.account = a
 		t.timer = ss.s.timers.after(ss.s.hash.limits.askTime, func() {

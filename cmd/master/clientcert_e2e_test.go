@@ -101,6 +101,11 @@ func TestLoginsByCertificate(t *testing.T) {
 		}
 	}
 	h.stop()
+	for _, line := range []string{"event=login.ok source=file", " method=certificate", ": the certificate CN=ann names ann"} {
+		if !strings.Contains(h.log.String(), line) {
+			t.Errorf("no %q in the log", line)
+		}
+	}
 }
 
 // userByCertificate tells the answers to USER and PWD after AUTH TLS with a

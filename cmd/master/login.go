@@ -243,6 +243,9 @@ func (m *master) openSession(s *session) {
 	m.board.Add(shm.SessionsOpen, 1)
 	m.update(s)
 	args := append(s.facts(), logging.Kind(logging.LoginOK), "source", q.Source, "uid", q.UID, "gid", q.GID)
+	if q.Method == ipc.MethodCertificate {
+		args = append(args, "method", q.Method)
+	}
 	if q.Anonymous != 0 {
 		args = append(args, "anonymous", q.Email)
 	}
