@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"sallyport/internal/control"
 	"sallyport/internal/version"
@@ -28,10 +29,13 @@ func newVersion(a *app) *cobra.Command {
 			}
 			return a.print(v, func() error {
 				a.printf("ftpdctl %s\n", version.Version)
-				if err != nil {
-					a.printf("daemon  not running\n")
-				} else {
+				switch {
+				case err == nil:
 					a.printf("daemon  %s\n", running)
+				case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ECONNREFUSED):
+					a.printf("daemon  not running\n")
+				default: // it may well run, and its socket be closed to us
+					a.printf("daemon  unknown: %v\n", err)
 				}
 				return nil
 			})
