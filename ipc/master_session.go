@@ -224,7 +224,8 @@ const (
 	EventTLSFailed        = "TLSHandshakeFailed"
 	EventStalled          = "TimeoutStalled" // a transfer in which nothing moved
 	EventCommandRate      = "MaxCommandRate"
-	EventDataTheft        = "DataTheft" // a data connection that did not resume the control session
+	EventDataTheft        = "DataTheft"   // a data connection that did not resume the control session
+	EventTLSUnclosed      = "TLSUnclosed" // an upload that ended without close_notify
 	EventEmptyPassword    = "EmptyPassword"
 )
 

@@ -89,6 +89,7 @@ func (s *Session) upload(verb, arg string, how uint8, p span) {
 	}
 	if err == nil {
 		err = s.receive(c, w)
+		s.unclosed(c)
 	}
 	s.rec.size = w.off
 	s.finish(c, s.settle(f, arg, path, err), false)

@@ -35,9 +35,10 @@ type tlsSide struct {
 	leaf    []byte // the client's certificate
 	user    string // whose it is; "" for nobody's
 
-	resume bool      // the handshake in hand must resume
-	thief  bool      // and it did not
-	end    time.Time // of the handshake in hand
+	resume   bool      // the handshake in hand must resume
+	thief    bool      // and it did not
+	unclosed bool      // an upload has ended without close_notify
+	end      time.Time // of the handshake in hand
 
 	cipher string        // for the logs
 	eased  []tls.CurveID // key exchanges that are enough for what resumes; nil: the client has none of them

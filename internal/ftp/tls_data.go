@@ -99,6 +99,22 @@ func (s *Session) dataCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate,
 	return s.chooseCertificate(hello)
 }
 
+// unclosed tells of an upload that ended without a close_notify, so that
+// somebody on the way may have cut it. Many clients never send one: where that
+// is allowed it is told once a session.
+func (s *Session) unclosed(c conn) {
+	t, ok := c.(*tlsConn)
+	if !ok || !t.cut || s.tls.unclosed && !t.strict {
+		return
+	}
+	s.tls.unclosed = true
+	if t.strict {
+		s.event(ipc.EventTLSUnclosed, "upload without close_notify, refused (see strict_eof)")
+		return
+	}
+	s.event(ipc.EventTLSUnclosed, "upload without close_notify, taken as whole (see strict_eof)")
+}
+
 // lastByte says on a data connection that all has been sent, and waits until
 // that is on its way (RFC 4217 §12.7 wants a close_notify before the 226).
 func (s *Session) lastByte(c conn) error {

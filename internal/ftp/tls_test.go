@@ -559,7 +559,7 @@ func TestNewAuthdSigns(t *testing.T) {
 }
 
 // TestUploadWithoutGoodbye: whether the end of a connection without close_notify
-// is one of the file is configured.
+// is one of the file is configured. It is told of: once where it is allowed.
 func TestUploadWithoutGoodbye(t *testing.T) {
 	t.Parallel()
 	for version, id := range versionsUnderTest {
@@ -569,16 +569,29 @@ func TestUploadWithoutGoodbye(t *testing.T) {
 			w := begin(t, o)
 			conf := tlsClient(id)
 			w.privateLogin(conf)
-			raw := w.passive()
-			w.want("150", "STOR a")
-			c := tls.Client(raw, conf)
-			must(t, c.Handshake())
-			_, err := io.WriteString(c, "hello")
-			must(t, err)
-			must(t, raw.(*net.TCPConn).CloseWrite())
-			w.next(want)
-			if w.content("a") != "hello" {
-				t.Errorf("%s: %q", version, w.content("a"))
+			for _, name := range []string{"a", "b"} {
+				raw := w.passive()
+				w.want("150", "STOR "+name)
+				c := tls.Client(raw, conf)
+				must(t, c.Handshake())
+				_, err := io.WriteString(c, "hello")
+				must(t, err)
+				must(t, raw.(*net.TCPConn).CloseWrite())
+				w.next(want)
+				if w.content(name) != "hello" {
+					t.Errorf("%s: %q", version, w.content(name))
+				}
+			}
+			w.want("221", "QUIT")
+			<-w.lost
+			told := 0
+			for _, e := range w.events() {
+				if e == ipc.EventTLSUnclosed {
+					told++
+				}
+			}
+			if told != map[bool]int{false: 1, true: 2}[strict] {
+				t.Errorf("%s, strict %v: told %d times", version, strict, told)
 			}
 		}
 	}
