@@ -27,7 +27,8 @@ type server struct {
 	etc      string // where PAM and libc have their files
 	hosts    map[string]*auth.Host
 	tls      *keys.Set
-	expiry   *timer // the next daily look at the certificates
+	signs    []func() // signatures that take long, oldest first: one a turn of the loop
+	expiry   *timer   // the next daily look at the certificates
 	sessions map[uint64]*session
 	hash     hashPool
 	pam      pamPool
@@ -87,22 +88,39 @@ func newServer(master int, l limits) (*server, error) {
 func (s *server) run() error {
 	events := make([]unix.EpollEvent, 64)
 	for s.stop == nil {
-		n, err := unix.EpollWait(s.ep, events, s.timers.wait(time.Now()))
-		if err != nil && err != unix.EINTR {
-			return fmt.Errorf("epoll_wait: %w", err)
+		if err := s.turn(events); err != nil {
+			return err
 		}
-		for _, e := range events[:max(n, 0)] {
-			if ch := s.channels[e.Fd]; ch != nil && ch.generation == e.Pad {
-				ch.ready(e.Events)
-			}
-		}
-		s.timers.run(time.Now())
 	}
 	s.close()
 	if s.stop == io.EOF {
 		return nil
 	}
 	return s.stop
+}
+
+// turn takes what has come, and makes one signature of those that take long.
+func (s *server) turn(events []unix.EpollEvent) error {
+	timeout := s.timers.wait(time.Now())
+	if len(s.signs) > 0 {
+		timeout = 0
+	}
+	n, err := unix.EpollWait(s.ep, events, timeout)
+	if err != nil && err != unix.EINTR {
+		return fmt.Errorf("epoll_wait: %w", err)
+	}
+	for _, e := range events[:max(n, 0)] {
+		if ch := s.channels[e.Fd]; ch != nil && ch.generation == e.Pad {
+			ch.ready(e.Events)
+		}
+	}
+	s.timers.run(time.Now())
+	if len(s.signs) > 0 {
+		next := s.signs[0]
+		s.signs = s.signs[1:]
+		next()
+	}
+	return nil
 }
 
 func (s *server) close() {

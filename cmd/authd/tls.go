@@ -16,6 +16,7 @@ type signer struct {
 	offered []*keys.Pair // of the last TLSAsk; OfferedCertificate.ID is the place, from 1
 	budget  int
 	waiting *signWait
+	signing bool // a signature that takes long is in the server's queue
 	abuses  int
 
 	client *keys.Client // the certificate that is believed
@@ -56,7 +57,7 @@ func (ss *session) offer() {
 // certificate that the session was offered, and as often as there are
 // connections.
 func (ss *session) sign(r *ipc.SignRequest) {
-	if ss.tls.waiting != nil {
+	if ss.tls.waiting != nil || ss.tls.signing {
 		ss.violation("a second request for a signature before the answer")
 		return
 	}
@@ -79,6 +80,21 @@ func (ss *session) sign(r *ipc.SignRequest) {
 		return
 	}
 	ss.tls.budget--
+	if p.Quick() {
+		ss.signed(p, r)
+		return
+	}
+	ss.tls.signing = true
+	ss.s.signs = append(ss.s.signs, func() {
+		ss.tls.signing = false
+		if !ss.ch.dead {
+			ss.signed(p, r)
+		}
+	})
+}
+
+// signed makes the signature and answers with it.
+func (ss *session) signed(p *keys.Pair, r *ipc.SignRequest) {
 	sig, err := p.Sign(r.Scheme, r.Message)
 	if err != nil {
 		ss.s.log(logError, "session %d: %v", ss.id, err)

@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
 	"sallyport/internal/auth"
 	"sallyport/internal/keys"
 	"sallyport/internal/policy"
@@ -345,7 +347,7 @@ func TestTheSignerSignsNothingElse(t *testing.T) {
 		"a byte behind":      {ID: 1, Scheme: ecdsaP256, Message: append(verifyMessage(), 0)},
 		"a digest":           {ID: 1, Scheme: ecdsaP256, Message: make([]byte, 32)},
 		"SHA-1":              {ID: 1, Scheme: 0x0203, Message: verifyMessage()},
-		"a scheme of RSA":    {ID: 1, Scheme: 0x0804, Message: verifyMessage()},
+		"a scheme of RSA":    {ID: 1, Scheme: rsaPSS256, Message: verifyMessage()},
 		"PKCS #1 in TLS 1.3": {ID: 2, Scheme: 0x0401, Message: verifyMessage()},
 		"no scheme":          {ID: 1, Message: verifyMessage()},
 		"no certificate":     {Scheme: ecdsaP256, Message: verifyMessage()},
@@ -377,7 +379,7 @@ func TestTheSignerSignsNothingElse(t *testing.T) {
 		if got := call[ipc.TLSOffer](c, &ipc.TLSAsk{}).Certificates; len(got) != 1 || !bytes.Equal(got[0].Chain, h.other.cert.Raw) {
 			t.Fatalf("%d certificates", len(got))
 		}
-		if a := call[ipc.SignReply](c, &ipc.SignRequest{ID: 2, Scheme: 0x0804, Message: verifyMessage()}); len(a.Signature) > 0 {
+		if a := call[ipc.SignReply](c, &ipc.SignRequest{ID: 2, Scheme: rsaPSS256, Message: verifyMessage()}); len(a.Signature) > 0 {
 			t.Error("signed")
 		}
 	})
@@ -679,3 +681,90 @@ func TestTheCertificateMaker(t *testing.T) {
 		t.Errorf("%v", errs)
 	}
 }
+
+// TestSlowSignaturesLetOthersPass: of signatures that take long there is one a turn
+// of the loop, so that whoever asks for something else waits for one of them at most.
+func TestSlowSignaturesLetOthersPass(t *testing.T) {
+	h := startTLS(t, 0, defaultLimits, nil)
+	h.stop()
+	ours, theirs, err := ipc.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(ours)
+	s, err := newServer(theirs, defaultLimits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	var errs []error
+	s.hosts = h.server.hosts
+	s.tls, errs = keys.New([]policy.TLSHost{{Name: "main", Engine: true, Certificates: []policy.Certificate{h.pair("ec"), h.pair("rsa")}}},
+		keys.Options{Etc: s.etc, Say: func(string) {}})
+	if errs != nil {
+		t.Fatal(errs)
+	}
+	turn := func() {
+		t.Helper()
+		if err := s.turn(make([]unix.EpollEvent, 64)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var all []*ipc.Conn
+	for i := range uint64(5) {
+		ours, theirs, err := ipc.Pair()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.attach(&ipc.Attach{Session: i + 1, Peer: "192.0.2.1:40000", Local: "192.0.2.9:21", Host: "main", TLS: "main", Protocol: "ftp"}, theirs)
+		c := ipc.New(ours, ipc.SessionAuthd, ipc.Session)
+		defer c.Close()
+		if err := c.Send(&ipc.TLSAsk{}); err != nil {
+			t.Fatal(err)
+		}
+		turn()
+		if _, err := c.TryRecv(); err != nil {
+			t.Fatalf("no certificates: %v", err)
+		}
+		all = append(all, c)
+	}
+	slow := &ipc.SignRequest{ID: 2, Scheme: rsaPSS256, Message: verifyMessage()}
+	signing, hasty, quick := all[:3], all[3], all[4]
+	for _, c := range signing {
+		if err := c.Send(slow); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := quick.Send(&ipc.SignRequest{ID: 1, Scheme: ecdsaP256, Message: verifyMessage()}); err != nil {
+		t.Fatal(err)
+	}
+	answers := func() (n int) {
+		for _, c := range signing {
+			if m, err := c.TryRecv(); err == nil && len(m.Body.(*ipc.SignReply).Signature) > 0 {
+				n++
+			}
+		}
+		return n
+	}
+	turn()
+	if m, err := quick.TryRecv(); err != nil || len(m.Body.(*ipc.SignReply).Signature) == 0 {
+		t.Errorf("who asked for something else has no answer: %v", err)
+	}
+	for i := range signing {
+		if n := answers(); n != 1 {
+			t.Errorf("%d slow signatures in turn %d", n, i)
+		}
+		if i < len(signing)-1 {
+			turn()
+		}
+	}
+	for range 2 {
+		_ = hasty.Send(slow)
+	}
+	turn()
+	if _, err := hasty.TryRecv(); err == nil || err == ipc.ErrAgain {
+		t.Errorf("a second request before the answer: %v", err)
+	}
+}
+
+const rsaPSS256 = 0x0804
