@@ -15,7 +15,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
@@ -23,6 +22,8 @@ import (
 	"sort"
 	"strings"
 	"syscall"
+
+	"sallyport/test/peers"
 )
 
 // options are the sizes of the measurements and what the TLS ones are made of.
@@ -58,31 +59,13 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench: needs root: the peers and the accounts do")
 		os.Exit(1)
 	}
-	if os.Getenv("SALLYPORT_BENCH_NS") == "" {
-		os.Exit(inNamespace())
+	if code, inside := peers.Inside(); !inside {
+		os.Exit(code)
 	}
 	if err := run(*rounds, regexp.MustCompile(*only), regexp.MustCompile(*servers)); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
-}
-
-// inNamespace executes this program again in a mount namespace of its own.
-func inNamespace() int {
-	self, err := os.Executable()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		return 1
-	}
-	c := exec.Command(self, os.Args[1:]...)
-	c.Env = append(os.Environ(), "SALLYPORT_BENCH_NS=1")
-	c.Stdout, c.Stderr = os.Stdout, os.Stderr
-	c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-	signal.Ignore(os.Interrupt)
-	if err := c.Run(); err != nil {
-		return 1
-	}
-	return 0
 }
 
 func run(rounds int, only, servers *regexp.Regexp) error {
@@ -91,6 +74,13 @@ func run(rounds int, only, servers *regexp.Regexp) error {
 		return err
 	}
 	defer b.clean()
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-stop
+		b.clean()
+		os.Exit(1)
+	}()
 	fmt.Printf("# %s, %d processors, kernel %s\n", runtime.Version(), runtime.NumCPU(), kernel())
 	fmt.Printf("# %s, %d rounds, server CPU from a control group; ratios are sallyport / peer of medians\n", strings.Join(os.Args, " "), rounds)
 	var all []*server

@@ -16,7 +16,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
@@ -24,6 +23,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"sallyport/test/peers"
 )
 
 // options of a run.
@@ -52,33 +53,14 @@ func main() {
 		fmt.Fprintln(os.Stderr, "leak: needs root: the peers and the accounts do")
 		os.Exit(1)
 	}
-	if os.Getenv("SALLYPORT_LEAK_NS") == "" {
-		os.Exit(inNamespace())
+	if code, inside := peers.Inside(); !inside {
+		os.Exit(code)
 	}
 	o.only = regexp.MustCompile(*only)
 	if err := run(&o); err != nil {
 		fmt.Fprintln(os.Stderr, "leak:", err)
 		os.Exit(1)
 	}
-}
-
-// inNamespace executes this program again in a mount namespace of its own.
-func inNamespace() int {
-	self, err := os.Executable()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "leak:", err)
-		return 1
-	}
-	c := exec.Command(self, os.Args[1:]...)
-	c.Env = append(os.Environ(), "SALLYPORT_LEAK_NS=1")
-	c.Stdout, c.Stderr = os.Stdout, os.Stderr
-	runtime.LockOSThread() // whose end is what ends the child
-	c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGTERM}
-	signal.Ignore(os.Interrupt)
-	if c.Run() != nil {
-		return 1
-	}
-	return 0
 }
 
 func run(o *options) error {
