@@ -67,6 +67,22 @@ func TestFailuresAreCountedPerConnection(t *testing.T) {
 	c.gone()
 }
 
+// TestHastyAttemptsWait: where attempts are not counted, a client may make many in a
+// second; one above what authd does in a second waits for the next one, whatever its
+// answer will be.
+func TestHastyAttemptsWait(t *testing.T) {
+	w := start(t, 1, defaultLimits, func(h *policy.AuthHost) { h.LoginAttempts = 0 })
+	c := w.attach(nil)
+	for i := range maxAttempts + 5 {
+		if got := c.login("nobody-at-all", "wrong"); got.Verdict != ipc.VerdictDenied {
+			t.Fatalf("attempt %d: %+v", i, got)
+		}
+	}
+	if got := c.login("alice", "secret-alice"); got.Verdict != ipc.VerdictOK {
+		t.Errorf("after all of them: %+v", got)
+	}
+}
+
 func TestTheCounterSurvivesARestart(t *testing.T) {
 	w := start(t, 1, defaultLimits, nil)
 	c := w.attach(func(a *ipc.Attach) { a.Failed = 2 })

@@ -98,7 +98,7 @@ func (ss *session) fromSession(m ipc.Message) {
 	}
 }
 
-// pace bounds login attempts: maxAttempts a second.
+// pace bounds login attempts: maxAttempts a second. One more waits for the next.
 type pace struct {
 	second int64
 	n      int
@@ -180,7 +180,7 @@ func (ss *session) request(r *ipc.AuthRequest) {
 	case ss.try != nil:
 		ss.violation("a second request before the answer")
 	case !ss.pace.take(time.Now()):
-		ss.violation("too many attempts a second")
+		ss.tooFast(r)
 	case r.Method != ipc.MethodPassword && r.Method != ipc.MethodCertificate:
 		ss.violation("unknown method")
 	case ss.host == nil:
@@ -197,6 +197,17 @@ func (ss *session) request(r *ipc.AuthRequest) {
 		}
 		ss.step()
 	}
+}
+
+// tooFast has a request wait for the next second. Where answers are not delayed and
+// attempts not counted, that is a client's haste and no fault of its session.
+func (ss *session) tooFast(r *ipc.AuthRequest) {
+	t := &try{user: r.User, secret: r.Secret}
+	ss.try = t
+	t.timer = ss.s.timers.after(time.Second-time.Duration(time.Now().Nanosecond()), func() {
+		ss.try = nil
+		ss.request(r)
+	})
 }
 
 // asked is what the decision is made of: the session's two strings, or the
