@@ -361,7 +361,7 @@ func (m *master) deliver(s *session, fd int, err error) {
 		data.Next, data.Until = m.listenAhead(s), m.loop.now+int64(aheadUse)
 	}
 	m.tell(s, &data, fd)
-	unix.Close(fd)
+	m.loop.closeShared(fd)
 	m.loop.dropFD(&listener)
 }
 

@@ -20,6 +20,7 @@ type loop struct {
 	timers timers
 	now    int64 // CLOCK_MONOTONIC in nanoseconds, read once a round
 	clock  func() int64
+	alarm  alarm // of the thread that run keeps to
 
 	wake    int // eventfd
 	mu      sync.Mutex
@@ -148,6 +149,8 @@ func (l *loop) stop() { l.stopped = true }
 func (l *loop) run() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	l.alarm = newAlarm()
+	defer l.alarm.remove()
 	events := make([]unix.EpollEvent, 256)
 	for !l.stopped {
 		n, err := l.await(events, l.wait())

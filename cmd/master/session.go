@@ -241,7 +241,7 @@ func (m *master) noticeFlush(s *session) {
 }
 
 func (m *master) noticeReady(s *session, ev uint32) {
-	if err := s.noticeQ.Flush(); err != nil || ev&(unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+	if err := m.loop.flushShared(s.noticeQ.Flush); err != nil || ev&(unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		m.loop.del(s.notice.FD()) // the process is leaving
 		return
 	}

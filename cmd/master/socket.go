@@ -161,7 +161,7 @@ func (l *loop) farewell(fd *int, reply []byte) {
 		return
 	}
 	sendNow(*fd, reply)
-	_ = unix.SetsockoptLinger(*fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
+	noLinger(*fd)
 	_ = unix.Shutdown(*fd, unix.SHUT_RDWR)
 	var b [1]byte
 	for range 64 { // MSG_TRUNC on TCP discards without copying

@@ -144,7 +144,7 @@ func (m *master) atRest() bool {
 	}
 	rest := true
 	for _, s := range m.sessions {
-		if s.laneQ.Flush() != nil || s.noticeQ.Flush() != nil {
+		if s.laneQ.Flush() != nil || m.loop.flushShared(s.noticeQ.Flush) != nil {
 			continue // it is leaving; its pidfd tells
 		}
 		rest = rest && !s.laneQ.Waiting() && !s.noticeQ.Waiting()
