@@ -69,13 +69,13 @@ func main() {
 }
 
 func run(rounds int, only, servers *regexp.Regexp) error {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
 	b, err := prepare()
 	if err != nil {
 		return err
 	}
 	defer b.clean()
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-stop
 		b.clean()

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 
 	"sallyport/test/peers"
@@ -18,6 +19,7 @@ type bench struct {
 	peers           peers.Peers
 	running         []*server
 	all             []*server
+	cleaned         sync.Once
 }
 
 const uid = 49100
@@ -45,12 +47,15 @@ func prepare() (*bench, error) {
 	return b, nil
 }
 
+// clean may be called by two goroutines at once: both return when it is done.
 func (b *bench) clean() {
-	for _, s := range b.running {
-		s.stop()
-	}
-	_ = syscall.Unmount("/etc", syscall.MNT_DETACH)
-	_ = os.RemoveAll(b.dir)
+	b.cleaned.Do(func() {
+		for _, s := range b.running {
+			s.stop()
+		}
+		_ = syscall.Unmount("/etc", syscall.MNT_DETACH)
+		_ = os.RemoveAll(b.dir)
+	})
 }
 
 func sh(script string, args ...string) error {

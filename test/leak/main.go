@@ -71,13 +71,13 @@ func run(o *options) error {
 	if err := os.MkdirAll(o.out, 0o700); err != nil {
 		return err
 	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
 	w, err := prepare(o)
 	if err != nil {
 		return err
 	}
 	defer w.clean()
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-stop
 		w.clean()

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -24,6 +25,7 @@ type world struct {
 	servers map[string]func() *exec.Cmd
 	running *server // one at a time
 	ports   map[string]int
+	cleaned sync.Once
 }
 
 // server is a running server.
@@ -58,10 +60,13 @@ func prepare(o *options) (*world, error) {
 	return w, nil
 }
 
+// clean may be called by two goroutines at once: both return when it is done.
 func (w *world) clean() {
-	w.down()
-	_ = syscall.Unmount("/etc", syscall.MNT_DETACH)
-	_ = os.RemoveAll(w.dir)
+	w.cleaned.Do(func() {
+		w.down()
+		_ = syscall.Unmount("/etc", syscall.MNT_DETACH)
+		_ = os.RemoveAll(w.dir)
+	})
 }
 
 func sh(script string, args ...string) error {
