@@ -212,6 +212,9 @@ func (s *Session) run(c *command, arg string) {
 	case s.source != "" && c.flags&inRename == 0:
 		s.reply(501, "Bad sequence of commands")
 	case !c.args.fits(arg):
+		if c.verb == "RNTO" {
+			s.source = "" // this was the RNTO, or the session could do nothing else any more
+		}
 		s.misfit(c, arg)
 	case c.run == nil:
 		s.reply(502, c.verb, " command not implemented")

@@ -236,14 +236,18 @@ func (s *Session) digest(verb, algorithm, arg string, start, end int64, code fun
 	return h.Sum(nil), end, true
 }
 
-// plainReason tells a directory from what digests refuse otherwise: special
-// files and those that are too long.
+// plainReason tells directories, FIFOs and sockets from what digests refuse
+// otherwise: devices and what is too long.
 func (s *Session) plainReason(path string, err error) error {
 	if vfs.Refused(err) != ipc.DeniedDigest {
 		return err
 	}
 	info, e := s.files.Stat(path, true)
-	if e == nil && info.Mode&unix.S_IFMT == unix.S_IFDIR {
+	if e != nil {
+		return err
+	}
+	switch info.Mode & unix.S_IFMT {
+	case unix.S_IFDIR, unix.S_IFIFO, unix.S_IFSOCK:
 		return &vfs.Error{Op: "digest", Path: path, Denied: ipc.DeniedNotRegular}
 	}
 	return err

@@ -172,6 +172,9 @@ func stat(s *Session, arg string) {
 	if info.Mode&unix.S_IFMT == unix.S_IFDIR {
 		code = 212
 	}
+	if name == "" {
+		name = "."
+	}
 	s.coded(code, '-', "Status of ", name, ":")
 	s.statLines(l)
 	s.reply(code, "End of status")

@@ -112,7 +112,11 @@ func opts(s *Session, arg string) {
 	case "HASH":
 		s.optsHash(rest)
 	case "MODE":
-		s.optsMode(rest)
+		if s.view.ModeZ {
+			s.optsMode(rest)
+			return
+		}
+		fallthrough
 	default:
 		s.reply(500, "OPTS ", name, " not understood")
 	}

@@ -34,15 +34,40 @@ func listOptions(arg string) (letters, name string) {
 	}
 }
 
+// listed is the path that LIST and NLST name, and how its lines show it. "~" is the
+// home, as for CWD, unless there is something of that name.
+func (s *Session) listed(name string) (path, shown string, ok bool) {
+	path, ok = s.path(name)
+	if !ok || name != "~" && !strings.HasPrefix(name, "~/") {
+		return path, name, ok
+	}
+	literal, err := vfs.Clean(s.cwd, "~")
+	if err != nil {
+		return path, name, ok
+	}
+	if _, err := s.files.Stat(literal, false); !errors.Is(err, unix.ENOENT) {
+		return path, name, ok
+	}
+	shown = strings.TrimSuffix(s.home, "/") + name[1:]
+	if shown == "" {
+		shown = "/"
+	}
+	home, err := vfs.Clean("/", shown)
+	if err != nil {
+		return path, name, ok
+	}
+	return home, shown, true
+}
+
 // list is LIST: the data connection comes first, as clients know it, and what
 // is wrong with the name is told afterwards.
 func list(s *Session, arg string) {
 	letters, name := listOptions(arg)
-	path, ok := s.path(name)
+	path, shown, ok := s.listed(name)
 	if !ok {
 		return
 	}
-	l, err := s.files.List(ipc.List{Path: path, Shown: name, Form: ipc.FormList, Options: letters})
+	l, err := s.files.List(ipc.List{Path: path, Shown: shown, Form: ipc.FormList, Options: letters})
 	if vfs.Broken(err) {
 		s.broken("files", err)
 		return
@@ -53,11 +78,11 @@ func list(s *Session, arg string) {
 // nlst is NLST: what is not there is told before any data connection.
 func nlst(s *Session, arg string) {
 	letters, name := listOptions(arg)
-	path, ok := s.path(name)
+	path, shown, ok := s.listed(name)
 	if !ok {
 		return
 	}
-	l, err := s.files.List(ipc.List{Path: path, Shown: name, Form: ipc.FormNames, Options: letters})
+	l, err := s.files.List(ipc.List{Path: path, Shown: shown, Form: ipc.FormNames, Options: letters})
 	switch {
 	case errors.Is(err, unix.ENOENT) && strings.ContainsAny(name, "*?[{"):
 		s.reply(450, "No files found")

@@ -109,7 +109,11 @@ func rang(s *Session, arg string) {
 		s.reply(501, "RANG start must be less than end")
 	default:
 		s.span = span{first: a, last: b, ranged: true}
-		s.reply(350, "Transferring byte range of ", strconv.FormatInt(b-a+1, 10), " bytes starting from ", strconv.FormatInt(a, 10))
+		unit := " bytes"
+		if a == b {
+			unit = " byte"
+		}
+		s.reply(350, "Transferring byte range of ", strconv.FormatInt(b-a+1, 10), unit, " starting from ", strconv.FormatInt(a, 10))
 	}
 }
 

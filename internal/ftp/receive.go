@@ -61,6 +61,9 @@ func (s *Session) upload(verb, arg string, how uint8, p span) {
 	case vfs.Refused(err) == ipc.DeniedSize: // there is no room for a single byte more
 		s.reply(fileCode(unix.EFBIG), "Transfer aborted. ", fileText(unix.EFBIG))
 		return
+	case how == ipc.WriteUnique && !vfs.Broken(err) && vfs.Refused(err) != ipc.DeniedRule:
+		s.reply(450, textNoUnique)
+		return
 	default:
 		s.refuseOpen(arg, err, p.ranged)
 		return
@@ -120,6 +123,8 @@ func (s *Session) refuseRange(f vfs.Opened, arg, path string) bool {
 	}
 	return true
 }
+
+const textNoUnique = "STOU: unable to generate unique filename"
 
 const textHiddenRest = "REST not compatible with server configuration"
 

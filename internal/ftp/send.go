@@ -133,8 +133,6 @@ func (s *Session) refuseOpen(arg string, err error, ranged bool) {
 		s.reply(550, arg, ": Temporary hidden file ", tempOf(err), " already exists")
 	case ipc.DeniedSize:
 		s.reply(550, arg, ": File size exceeds limit")
-	case ipc.DeniedUnique:
-		s.reply(450, "STOU: unable to generate unique filename")
 	default:
 		s.refuse(550, arg, err)
 	}

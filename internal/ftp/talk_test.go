@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"sallyport/internal/policy"
 	"sallyport/ipc"
 )
@@ -21,7 +23,7 @@ import (
 //	# comment, also behind which part of the protocol it shows
 //	set name          a setting, see settings
 //	login             USER and PASS
-//	file name "text"  makes a file; dir name, link name target likewise
+//	file name "text"  makes a file; dir name, link name target, fifo name likewise
 //	is name "text"    the file holds this
 //	gone name         there is no such file
 //	> text            sends a line; \xNN and \r as in Go
@@ -145,6 +147,8 @@ func (w *world) play(verb, arg string) {
 	case "link":
 		name, to := word(w.t, arg)
 		must(w.t, os.Symlink(to, filepath.Join(w.root, name)))
+	case "fifo":
+		must(w.t, unix.Mkfifo(filepath.Join(w.root, arg), 0o644))
 	case "is":
 		name, text := word(w.t, arg)
 		if got, want := w.content(name), unquote(w.t, text); got != want {

@@ -20,16 +20,21 @@ func stamp(text string) (int64, bool) {
 }
 
 // stampOf reads digits by a layout of them. Go's parser takes no 30 February,
-// but a number of other widths.
+// but a number of other widths, and no second 60, which a leap second has (RFC
+// 3659 §2.3): to the kernel that is the next minute's first.
 func stampOf(text, layout string) (int64, bool) {
 	if len(text) != len(layout) || strings.Trim(text, "0123456789") != "" {
 		return 0, false
+	}
+	leap := int64(0)
+	if minute, ok := strings.CutSuffix(text, "60"); ok && len(layout) == len("20060102150405") {
+		text, leap = minute+"59", 1
 	}
 	t, err := time.Parse(layout, text)
 	if err != nil {
 		return 0, false
 	}
-	return t.Unix(), true
+	return t.Unix() + leap, true
 }
 
 // mfmt is MFMT (draft-somers-ftp-mfxx): the time of the last modification.

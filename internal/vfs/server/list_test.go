@@ -207,7 +207,7 @@ func TestLongLists(t *testing.T) {
 	if got := list("/", "", "FC"); !slices.Equal(got, []string{"a.txt", "b.txt", "c*", "link@", "sub/", "void@"}) {
 		t.Errorf("-FC: %q", got)
 	}
-	if got := list("/", "", "1"); !slices.Equal(got, []string{"a.txt", "b.txt", "c", "link", "sub"}) {
+	if got := list("/", "", "1"); !slices.Equal(got, []string{"a.txt", "b.txt", "c", "link", "sub", "void"}) {
 		t.Errorf("-1: %q", got)
 	}
 	if got := list("/", "", "L"); !strings.HasPrefix(got[3], "drwxr-xr-x") || strings.Contains(got[3], "->") || !strings.Contains(got[5], "void -> no") {
@@ -223,9 +223,12 @@ func TestLongLists(t *testing.T) {
 	if got := list("/link", "link", ""); len(got) != 2 || !strings.HasSuffix(got[0], " deep") {
 		t.Errorf("a link to a directory: %q", got)
 	}
-	want := []string{"a.txt", "b.txt", "c", "link", "sub", "void", "", "./sub:", "deep", "s.txt", "", "./sub/deep:", "d.txt"}
+	want := []string{"a.txt", "b.txt", "c", "link", "sub", "void", "", "sub:", "deep", "s.txt", "", "sub/deep:", "d.txt"}
 	if got := list("/", "", "RC"); !slices.Equal(got, want) {
 		t.Errorf("-R: %q", got)
+	}
+	if got := list("/sub", "sub//", "RC"); !slices.Equal(got, []string{"deep", "s.txt", "", "sub/deep:", "d.txt"}) {
+		t.Errorf("-R of a name with slashes behind: %q", got)
 	}
 	if got := list("/*", "*", "RC"); !slices.Equal(got, []string{"a.txt", "b.txt", "c", "void", "", "link:", "", "sub:", "deep", "s.txt", "", "sub/deep:", "d.txt"}) {
 		t.Errorf("-R of a pattern: %q", got)

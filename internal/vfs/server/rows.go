@@ -27,7 +27,7 @@ func (l *listing) describe(e *entry, r *row) bool {
 	r.header, r.isLink, r.found, r.dot = false, false, false, 0
 	if l.namesAlone() {
 		r.st = unix.Stat_t{}
-		return l.hasName(e)
+		return l.form == ipc.FormList && l.s.rules.ShowSymlinks || l.hasName(e)
 	}
 	known, err := l.ahead.facts(l.cur.at-1, &r.st)
 	if !known {
@@ -45,7 +45,7 @@ func (l *listing) describe(e *entry, r *row) bool {
 		r.dot = byte(len(e.name))
 	}
 	if l.o.recurse && inDir && r.dot == 0 && isDir(&r.st) && !link {
-		l.descend(job{path: join(l.cur.dir, e.name), shown: join(l.cur.shown, e.name), depth: l.cur.depth + 1, header: true})
+		l.descend(job{path: join(l.cur.dir, e.name), shown: namesPrefix(l.cur.shown) + e.name, depth: l.cur.depth + 1, header: true})
 	}
 	return true
 }
@@ -100,8 +100,8 @@ func (l *listing) readlink(e *entry) string {
 	return string(buf[:n])
 }
 
-// hasName tells whether a listing of names shows the entry: a link that leads
-// nowhere is no use to a client that fetches what it sees.
+// hasName tells whether NLST shows the entry: a link that leads nowhere is no use
+// to a client that fetches what it sees. LIST shows it in every form.
 func (l *listing) hasName(e *entry) bool {
 	typ := e.typ
 	if typ == unix.DT_UNKNOWN {
