@@ -78,6 +78,9 @@ func TestPageTellsWhatTheSessionDoes(t *testing.T) {
 		if at, bytes := master.Activity(); at != got.Activity || bytes != got.BytesIn+got.BytesOut {
 			t.Errorf("%s: Activity says %d, %d", c.name, at, bytes)
 		}
+		if in, out := master.Moved(); in != uint64(got.BytesIn) || out != uint64(got.BytesOut) {
+			t.Errorf("%s: Moved says %d, %d", c.name, in, out)
+		}
 	}
 }
 
@@ -205,6 +208,9 @@ func TestHostilePageIsTamed(t *testing.T) {
 	if v, ok := p.Snapshot(); ok || v.BytesIn != math.MaxInt64 || v.State != StateUnknown {
 		t.Errorf("an odd sequence gave %v, %+v", ok, v)
 	}
+	if in, out := p.Moved(); in != math.MaxInt64 || out != math.MaxInt64 {
+		t.Errorf("Moved says %d, %d", in, out)
+	}
 	p.rec[recSeq].Store(2)
 	v, ok := p.Snapshot()
 	checkView(t, v)
@@ -214,6 +220,9 @@ func TestHostilePageIsTamed(t *testing.T) {
 	p.w[pageMagic].Store(1)
 	if _, ok := p.Snapshot(); ok {
 		t.Error("a page without its header was read")
+	}
+	if in, out := p.Moved(); in != 0 || out != 0 {
+		t.Errorf("Moved read a page without its header: %d, %d", in, out)
 	}
 }
 

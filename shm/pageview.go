@@ -75,6 +75,15 @@ func (p *Page) Activity() (at, bytes int64) {
 	return past(p.w[pageActivity].Load(), monotonic()), count(uint64(in) + uint64(out))
 }
 
+// Moved returns the bytes that the session has transferred, of either direction,
+// without a look at the rest, for which a session can make its reader wait.
+func (p *Page) Moved() (in, out uint64) {
+	if p.w == nil || p.w[pageMagic].Load() != pageHash {
+		return 0, 0
+	}
+	return uint64(count(p.w[pageIn].Load())), uint64(count(p.w[pageOut].Load()))
+}
+
 // count makes a claimed count a number that later sums survive.
 func count(n uint64) int64 { return int64(min(n, math.MaxInt64)) }
 

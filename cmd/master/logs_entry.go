@@ -49,8 +49,7 @@ func (s *session) claimed() string {
 // totals is what the session has moved: over data connections by its own word,
 // over the control connection by the kernel's.
 func (s *session) totals() (in, out uint64) {
-	v, _ := s.page.Snapshot()
-	in, out = uint64(v.BytesIn), uint64(v.BytesOut)
+	in, out = s.page.Moved()
 	if t, err := unix.GetsockoptTCPInfo(s.c.fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
 		in += t.Bytes_received
 		out += t.Bytes_sent - min(t.Bytes_retrans, t.Bytes_sent)

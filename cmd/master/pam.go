@@ -20,7 +20,7 @@ const maxPam = 4
 // startPam starts a helper for one login attempt and gives authd the channel.
 func (m *master) startPam(a *authd, id uint64) {
 	s := m.waitingFor(a, id)
-	if s == nil || s.ending || s.open || len(s.pam) >= maxPam {
+	if s == nil || s.ending || s.open || len(s.pam)+s.pamStarting >= maxPam {
 		m.sendAuthd(a, &ipc.PamHelper{Session: id})
 		return
 	}
@@ -29,8 +29,10 @@ func (m *master) startPam(a *authd, id uint64) {
 		m.sendAuthd(a, &ipc.PamHelper{Session: id})
 		return
 	}
+	s.pamStarting++
 	m.spawn(launch{name: "pam", as: asPam, files: []int{theirs}}, func(c *child, err error) {
 		defer unix.Close(ours)
+		s.pamStarting--
 		if err != nil {
 			m.log.Error("pam helper could not be started", append(s.facts(), logging.Kind(logging.WorkerDied), logging.Error(err))...)
 			m.sendAuthd(a, &ipc.PamHelper{Session: id})

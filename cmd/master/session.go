@@ -64,6 +64,8 @@ type session struct {
 	turned     bool   // a right password was refused for good: no failed login
 	quiet      timer  // TimeoutNoTransfer
 	life       timer  // TimeoutSession
+
+	pamStarting int // helpers asked for and not yet started
 }
 
 // Bounds of what a session may send: far above any client's pace, far below
