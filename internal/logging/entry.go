@@ -1,6 +1,7 @@
 package logging
 
 import (
+	"math"
 	"net/netip"
 	"strings"
 	"time"
@@ -74,7 +75,8 @@ func (e *Entry) Moved() int64 {
 	if e.Rec.Way == "d" {
 		return max(e.Rec.Size, 0)
 	}
-	return max(e.Rec.Sent, 0) + max(e.Rec.Received, 0)
+	sent := max(e.Rec.Sent, 0)
+	return sent + min(max(e.Rec.Received, 0), math.MaxInt64-sent)
 }
 
 // lastElement is what follows the last slash of a path.

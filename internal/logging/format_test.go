@@ -161,6 +161,10 @@ func TestVariablesOfOtherCommands(t *testing.T) {
 		{ipc.Record{Verb: "RETR", Path: "/x", Transfer: true, Way: "o", Sent: 9, ASCII: true}, "%D|%d|%b|%{file-modified}|%{transfer-type}", "||9|-|ASCII"},
 		{ipc.Record{Verb: "STOR", Transfer: true, Way: "i"}, "%b|%{file-modified}|%{transfer-speed}|%{transfer-port}|%{transfer-status}", "0|false|-|-|-"},
 		{ipc.Record{Verb: "DELE", Transfer: true, Way: "d", Size: 77}, "%b|%{file-size}|%T|%{transfer-type}|%{file-offset}", "77|77|-|-|-"},
+		{
+			ipc.Record{Verb: "STOR", Transfer: true, Way: "i", Sent: 1 << 62, Received: 1 << 62, Offset: -1, Size: -1, Took: -1, Nanos: -1}, // a session that lies
+			"%b|%{file-size}|%R|%{transfer-millisecs}|%{file-offset}", "9223372036854775807|-|0|0|0",
+		},
 		{ipc.Record{Verb: "LIST", Transfer: true, Sent: 5, Took: 1e6}, "%b|%{file-size}|%T|%{file-offset}", "5|-|0.001|-"},
 		{ipc.Record{Verb: "LIST", Code: 7}, "%s", "007"},
 		{ipc.Record{Verb: "PASS", Arg: "open sesame"}, "%r|%J", "PASS (hidden)|(hidden)"},

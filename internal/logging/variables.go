@@ -125,7 +125,7 @@ var names = map[string]*variable{
 		}
 		return strconv.FormatBool(e.Rec.Existed)
 	}),
-	"file-offset": numberOf(func(e *Entry) (int64, bool) { return e.Rec.Offset, e.file() && e.transfer() }),
+	"file-offset": numberOf(func(e *Entry) (int64, bool) { return max(e.Rec.Offset, 0), e.file() && e.transfer() }),
 	"file-size":   numberOf(func(e *Entry) (int64, bool) { return e.Rec.Size, e.file() && e.Rec.Size >= 0 }),
 	"gid":         numberOf(func(e *Entry) (int64, bool) { return int64(e.GID), e.Open }),
 	"iso8601":     timeOf("2006-01-02 15:04:05,000"),
