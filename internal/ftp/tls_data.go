@@ -79,6 +79,7 @@ func (s *Session) dataConfig() *tls.Config {
 	conf := s.tls.control.Clone()
 	conf.VerifyPeerCertificate = s.sameClient
 	conf.GetCertificate = s.dataCertificate
+	conf.NextProtos = []string{"ftp", "ftp-data"} // the latter is what FluentFTP and FileZilla call it
 	if conf.CurvePreferences == nil && s.tls.eased != nil && s.mustResume() {
 		// A resumed key depends on the control connection's exchange, hybrid or
 		// not, besides this one; so the cheapest one is as good here.

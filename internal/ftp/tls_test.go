@@ -232,6 +232,7 @@ func TestRefusedHandshakes(t *testing.T) {
 			func(o *setup, _ *vault) { o.View.TLS.Curves = []string{"P384"} }, "alert 40", "handshake failure",
 		},
 		{"ALPN of HTTP", func(c *tls.Config) { c.NextProtos = []string{"h2", "http/1.1"} }, nil, "alert 120", "no application protocol"},
+		{"ALPN of data connections", func(c *tls.Config) { c.NextProtos = []string{"ftp-data"} }, nil, "alert 120", "no application protocol"},
 		{"authd does not sign", nil, func(_ *setup, v *vault) { v.refuse = true }, "refused to sign", "internal error"},
 		{"the client does not trust", func(c *tls.Config) { c.InsecureSkipVerify = false }, nil, "bad certificate", "certificate"},
 	} {
@@ -555,6 +556,27 @@ func TestNewAuthdSigns(t *testing.T) {
 	v.mu.Unlock()
 	if data, last := w.download(tlsClient(tls.VersionTLS13), "RETR a"); data != "hello" || last != "226 Transfer complete" {
 		t.Errorf("%q, %s", data, last)
+	}
+}
+
+// TestProtocolOfData: clients that name a protocol on data connections call it
+// ftp or ftp-data.
+func TestProtocolOfData(t *testing.T) {
+	t.Parallel()
+	for version, id := range versionsUnderTest {
+		o, _ := withTLS()
+		w := begin(t, o)
+		conf := tlsClient(id)
+		conf.NextProtos = []string{"ftp"}
+		w.privateLogin(conf)
+		w.put("a", "hello")
+		for name, want := range map[string]string{"ftp": "226", "ftp-data": "226", "http/1.1": "425"} {
+			conf := conf.Clone()
+			conf.NextProtos = []string{name}
+			if _, last := w.download(conf, "RETR a"); !strings.HasPrefix(last, want) {
+				t.Errorf("%s, %s: %s, want %s", version, name, last, want)
+			}
+		}
 	}
 }
 
