@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -58,9 +59,13 @@ func (m *master) ownerStarted(o *owner) {
 		return
 	}
 	h, q := &o.attempt.set.CreateHome, o.attempt.report
+	uid, gid := q.UID, q.GID
+	if !m.who.root { // rootless everybody's files are the daemon's
+		uid, gid = uint32(os.Geteuid()), uint32(os.Getegid())
+	}
 	err := m.loop.add(o.conn.FD(), unix.EPOLLIN, func(uint32) { m.ownerAnswer(o) })
 	if err == nil {
-		err = o.conn.TrySend(&ipc.MakeHome{Path: q.Home, UID: q.UID, GID: q.GID, Mode: h.Mode, DirMode: h.DirMode, Skeleton: h.Skeleton})
+		err = o.conn.TrySend(&ipc.MakeHome{Path: q.Home, UID: uid, GID: gid, Mode: h.Mode, DirMode: h.DirMode, Skeleton: h.Skeleton})
 	}
 	if err != nil {
 		m.ownerDone(o, err)

@@ -29,6 +29,12 @@ func TestCreateHome(t *testing.T) {
 		var was syscall.Stat_t
 		must(t, syscall.Stat(h.home, &was))
 		must(t, os.Remove(h.home))
+		if rootless { // whatever ids the account has, the files are the daemon's
+			users, err := os.ReadFile(filepath.Join(h.dir, "users"))
+			must(t, err)
+			other := strings.Replace(string(users), fmt.Sprintf(":%d:%d:", was.Uid, was.Gid), ":48123:48124:", 1)
+			must(t, os.WriteFile(filepath.Join(h.dir, "users"), []byte(other), 0o600))
+		}
 		h.start()
 
 		must(t, os.Chmod(h.dir, 0o777)) // anybody could put something there
