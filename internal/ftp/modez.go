@@ -48,9 +48,10 @@ func (s *Session) optsMode(arg string) {
 // outlet is where a transfer's bytes go: to the data connection, in MODE Z by
 // way of a compressor.
 type outlet struct {
-	s   *Session
-	c   conn
-	zip *zlib.Writer // nil: none
+	s    *Session
+	c    conn
+	zip  *zlib.Writer  // nil: none
+	pack *bufio.Writer // behind it, as it gives away 240 bytes at a time
 }
 
 // outlet begins the stream of a transfer.
@@ -64,9 +65,11 @@ func (s *Session) outlet(c conn) *outlet {
 			s.level = defaultLevel
 		}
 		s.zip, _ = zlib.NewWriterLevel(io.Discard, s.level) // the level has been checked
+		s.pack = bufio.NewWriterSize(io.Discard, recordMax)
 	}
-	o.zip = s.zip
-	o.zip.Reset(sender{s, c})
+	o.zip, o.pack = s.zip, s.pack
+	o.pack.Reset(sender{s, c})
+	o.zip.Reset(o.pack)
 	return o
 }
 
@@ -86,7 +89,10 @@ func (o *outlet) end() error {
 	if o.zip == nil {
 		return nil
 	}
-	return o.zip.Close()
+	if err := o.zip.Close(); err != nil {
+		return err
+	}
+	return o.pack.Flush()
 }
 
 // sender is a data connection as a compressor sees it.

@@ -1,6 +1,7 @@
 package ftp
 
 import (
+	"bufio"
 	"compress/zlib"
 	"fmt"
 	"io"
@@ -86,6 +87,7 @@ type Session struct {
 	deflate   bool   // MODE Z
 	level     int    // of its compression; 0: not chosen
 	zip       *zlib.Writer
+	pack      *bufio.Writer // behind zip
 	rates     []ipc.RateRule
 	company   ipc.Company // as it was at the login
 	burst     burst       // of commands

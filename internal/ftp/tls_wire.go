@@ -48,6 +48,7 @@ func (w *wire) Read(b []byte) (int, error) {
 		n, err := w.c.Read(b)
 		switch {
 		case err == unix.EAGAIN && w.wait != nil:
+			w.c.prompt()
 			if err := w.sleep(unix.POLLIN); err != nil {
 				return 0, err
 			}
