@@ -1,6 +1,7 @@
 package main
 
 import (
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -10,14 +11,21 @@ import (
 // should: the close of a socket that a session has, too. Where the session has
 // closed it before, it is master's close that waits for the client (SO_LINGER), for
 // as long as the session wants.
+//
+// It ticks while there are such calls and for a while after the last one, since to
+// set it for each of them would cost more than they do.
 type alarm struct {
-	id  int32
-	set bool // id is a timer of the kernel
+	id    int32
+	set   bool // id is a timer of the kernel
+	ticks bool
+	used  int64 // when there was a call last, by the loop's clock
+	rest  timer // stops the ticks
 }
 
-// alarmAfter is far above what such a call takes. One that was only not given a
-// processor for so long is made all the same.
-const alarmAfter = 1_000_000 // nanoseconds
+const (
+	alarmEvery = 2 * time.Millisecond // far above what a call takes
+	alarmRest  = 50 * time.Millisecond
+)
 
 // A signal to one thread (sigevent(7)), which the Go runtime takes and ignores.
 const (
@@ -39,13 +47,11 @@ func newAlarm() (a alarm) {
 	return a
 }
 
-// arm lets the alarm go off in d nanoseconds; 0: it does not.
-func (a *alarm) arm(d int64) {
-	if !a.set {
-		return
-	}
-	t := [2]unix.Timespec{1: unix.NsecToTimespec(d)} // struct itimerspec: no interval, d
-	_, _, _ = unix.RawSyscall6(unix.SYS_TIMER_SETTIME, uintptr(a.id), 0, uintptr(unsafe.Pointer(&t)), 0, 0, 0)
+// tick lets the alarm go off every d; 0: it does not.
+func (a *alarm) tick(d time.Duration) {
+	t := unix.NsecToTimespec(int64(d))
+	every := [2]unix.Timespec{t, t} // struct itimerspec
+	_, _, _ = unix.RawSyscall6(unix.SYS_TIMER_SETTIME, uintptr(a.id), 0, uintptr(unsafe.Pointer(&every)), 0, 0, 0)
 }
 
 // remove gives the timer back.
@@ -56,20 +62,42 @@ func (a *alarm) remove() {
 	}
 }
 
+// bounded sees to it that no system call of the loop waits for much longer than
+// alarmEvery from now on.
+func (l *loop) bounded() {
+	a := &l.alarm
+	if !a.set {
+		return
+	}
+	a.used = l.now
+	if a.ticks {
+		return
+	}
+	a.ticks = true
+	a.tick(alarmEvery)
+	a.rest.fn = func() {
+		if l.now-a.used < int64(alarmRest) {
+			l.after(&a.rest, alarmRest)
+			return
+		}
+		a.ticks = false
+		a.tick(0)
+	}
+	l.after(&a.rest, alarmRest)
+}
+
 // closeShared closes a socket that was passed to a session and is the session's
 // from now on.
 func (l *loop) closeShared(fd int) {
-	l.alarm.arm(alarmAfter)
+	l.bounded()
 	noLinger(fd)
 	_ = unix.Close(fd)
-	l.alarm.arm(0)
 }
 
 // flushShared flushes a queue to a session, which closes the sockets that have
 // waited in it.
 func (l *loop) flushShared(flush func() error) error {
-	l.alarm.arm(alarmAfter)
-	defer l.alarm.arm(0)
+	l.bounded()
 	return flush()
 }
 

@@ -69,3 +69,34 @@ func TestMasterWaitsForNoClient(t *testing.T) {
 		})
 	}
 }
+
+// TestTheAlarmRests when nothing has been closed for a while, and not before.
+func TestTheAlarmRests(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	l := &loop{alarm: newAlarm()}
+	defer l.alarm.remove()
+	if !l.alarm.set {
+		t.Fatal("no timer")
+	}
+	step := func(d time.Duration) {
+		l.now += int64(d)
+		l.timers.fire(l.now)
+	}
+	for range 10 {
+		l.bounded()
+		step(alarmRest / 2)
+		if !l.alarm.ticks {
+			t.Fatal("it rests while sockets are closed")
+		}
+	}
+	step(alarmRest)
+	step(alarmRest)
+	if _, waiting := l.timers.next(); l.alarm.ticks || waiting {
+		t.Error("it ticks on")
+	}
+	l.bounded()
+	if !l.alarm.ticks {
+		t.Error("it does not begin again")
+	}
+}
