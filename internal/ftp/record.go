@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/policy"
 	"sallyport/ipc"
 )
 
@@ -35,8 +36,9 @@ type record struct {
 }
 
 // maxRecords bounds the records of a second: what a client drives beyond that is
-// counted and not sent. With maxCalls and maxEvents it stays below what master
-// takes.
+// counted and not sent. Of what has moved or changed something there are as many
+// besides, so that nobody hides a transfer behind a flood of NOOPs. With maxCalls
+// and maxEvents it all stays below what master takes.
 const maxRecords = 8000
 
 // recorded runs a command and tells master of it where the logs want that.
@@ -56,7 +58,11 @@ func (s *Session) recorded(c *command, arg string, run func()) {
 
 // sendRecord tells master of the command that has just been answered.
 func (s *Session) sendRecord(c *command, arg string, nanos time.Duration) {
-	if s.records.take() > maxRecords {
+	pace := &s.records
+	if s.rec.transfer || c.class&(policy.LogRead|policy.LogWrite) != 0 && s.rec.code/100 == 2 {
+		pace = &s.deeds
+	}
+	if pace.take() > maxRecords {
 		s.lost++
 		return
 	}

@@ -173,7 +173,8 @@ func TestAnonymousMailIsKeptForTheLogs(t *testing.T) {
 }
 
 // TestRecordsAreBounded: what a client drives beyond the rate is dropped, and
-// the next record says how many there were.
+// the next record says how many there were; what has moved or changed something
+// has a rate of its own.
 func TestRecordsAreBounded(t *testing.T) {
 	a, b := pair(t)
 	s := &Session{lane: ipc.New(a, ipc.SessionLane, ipc.Session)}
@@ -197,6 +198,26 @@ func TestRecordsAreBounded(t *testing.T) {
 	}
 	if lost[0] != 0 || lost[1] != 3 {
 		t.Errorf("lost %d", lost)
+	}
+	if _, err := master.TryRecv(); err != ipc.ErrAgain {
+		t.Errorf("another record: %v", err)
+	}
+	// A flood of commands that do nothing hides none that does something.
+	s.records = pace{since: time.Now().Add(time.Hour), n: maxRecords}
+	write := &command{verb: "SITE CHMOD", class: policy.LogWrite, logged: true}
+	for _, act := range []func(){
+		func() { s.rec.transfer, s.rec.way, s.rec.code = true, "i", 426 },
+		func() { s.rec.code = 550 }, // it has changed nothing
+		func() { s.rec.code = 250 },
+	} {
+		s.recorded(write, "", act)
+	}
+	for _, want := range []struct{ code, lost int }{{426, 0}, {250, 1}} {
+		m, err := master.Recv()
+		must(t, err)
+		if r := m.Body.(*ipc.Record); int(r.Code) != want.code || int(r.Lost) != want.lost {
+			t.Errorf("record of %d, %d lost; want %v", r.Code, r.Lost, want)
+		}
 	}
 	if _, err := master.TryRecv(); err != ipc.ErrAgain {
 		t.Errorf("another record: %v", err)

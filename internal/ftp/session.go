@@ -96,6 +96,7 @@ type Session struct {
 	sums      sums
 	rec       record
 	records   pace
+	deeds     pace   // records of what has moved or changed something
 	lost      uint32 // records that were not sent
 	logOther  bool   // the logs want to know of verbs that nobody knows
 }
