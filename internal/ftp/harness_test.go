@@ -212,7 +212,10 @@ func detach(c net.Conn) int {
 
 // authd answers login requests until its channel ends; the session's end is
 // returned.
-func (w *world) authd() *ipc.Conn {
+func (w *world) authd() *ipc.Conn { return w.otherAuthd(w.o.Authd) }
+
+// otherAuthd is one that answers otherwise what is no AuthRequest.
+func (w *world) otherAuthd(answer func(body any) any) *ipc.Conn {
 	a, b, err := ipc.Pair()
 	if err != nil {
 		w.t.Error(err)
@@ -230,7 +233,7 @@ func (w *world) authd() *ipc.Conn {
 			}
 			q, ok := m.Body.(*ipc.AuthRequest)
 			if !ok {
-				if r := w.o.Authd(m.Body); r == nil || c.Send(r) != nil {
+				if r := answer(m.Body); r == nil || c.Send(r) != nil {
 					return
 				}
 				continue

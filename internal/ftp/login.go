@@ -71,6 +71,14 @@ func pass(s *Session, _ string) {
 // 232 instead of 331 (RFC 2228 §5). Where that is refused the certificate opens
 // nothing more, and the name may be tried with a password.
 func (s *Session) certified(name string) {
+	if s.tls.judge != s.auth { // another authd has not seen the certificate
+		s.tls.end = time.Now().Add(s.handshakeTime())
+		if err := s.showClient(s.tls.chain); err != nil || s.tls.user != name {
+			s.tls.user = ""
+			s.reply(331, "Password required for ", name)
+			return
+		}
+	}
 	s.named = ""
 	s.flush()
 	s.attempt(232, &ipc.AuthRequest{User: name, Method: ipc.MethodCertificate})
@@ -224,11 +232,16 @@ const (
 
 // ask gets an answer from authd, until end at most. Where authd dies before it
 // has answered the request is repeated once, on the channel that master has for
-// the next authd.
-func ask[T any](s *Session, q any, end time.Time) (*T, bool) {
-	for range 2 {
+// the next authd; other is then what to ask instead, nil for nothing.
+func ask[T any](s *Session, q any, end time.Time, other ...func() any) (*T, bool) {
+	for i := range 2 {
 		if !s.haveAuth() {
 			return nil, false
+		}
+		if i > 0 && other != nil {
+			if q = other[0](); q == nil {
+				return nil, false
+			}
 		}
 		c := s.auth
 		if err := c.Send(q); err != nil {
@@ -287,6 +300,7 @@ func (s *Session) lostAuth(c *ipc.Conn) {
 func (s *Session) setAuth(c *ipc.Conn) {
 	if s.auth != nil && s.auth != c {
 		s.auth.Close()
+		s.tls.offers = nil // another authd would not know them
 	}
 	s.auth = c
 	switch {

@@ -30,10 +30,12 @@ type tlsSide struct {
 
 	offers []tls.Certificate // of the host
 
-	unknown bool   // SNI named no host, which ends the handshake
-	sni     string // the name that SNI chose the host by
-	leaf    []byte // the client's certificate
-	user    string // whose it is; "" for nobody's
+	unknown bool      // SNI named no host, which ends the handshake
+	sni     string    // the name that SNI chose the host by
+	leaf    []byte    // the client's certificate
+	chain   []byte    // with its issuers, as judge has seen it
+	judge   *ipc.Conn // the channel to the authd that judged it
+	user    string    // whose it is; "" for nobody's
 
 	resume   bool      // the handshake in hand must resume
 	thief    bool      // and it did not

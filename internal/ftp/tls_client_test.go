@@ -120,6 +120,42 @@ func TestClientCertificates(t *testing.T) {
 	}
 }
 
+// TestAnotherAuthdJudgesAgain: one that has not seen a client's certificate is
+// shown it before it is asked whether it opens an account.
+func TestAnotherAuthdJudgesAgain(t *testing.T) {
+	t.Parallel()
+	own := selfSigned("ann", newECDSA(elliptic.P256()))
+	for want, verdict := range map[string]ipc.ClientVerdict{
+		"232": {OK: true, User: "ann"}, "331": {Subject: "revoked meanwhile"}, "331 Password required for ann": {OK: true, User: "bob"},
+	} {
+		o, v := withTLS()
+		o.View.TLS.Client = "request"
+		o.Verdict = func(q *ipc.AuthRequest) (ipc.AuthReply, bool) {
+			return ipc.AuthReply{Verdict: ipc.VerdictOK, User: q.User}, true
+		}
+		v.judge = func([]byte) ipc.ClientVerdict { return ipc.ClientVerdict{OK: true, User: "ann"} }
+		w := begin(t, o)
+		must(t, w.shake(certified(tls.VersionTLS13, own)))
+		w.want("200", "NOOP") // the handshake is over on this side, too
+		var judged atomic.Int32
+		w.tell(ipc.NewAuth{}, w.otherAuthd(func(body any) any {
+			if c, ok := body.(*ipc.ClientCertificate); ok && bytes.Equal(c.Chain, own.der) {
+				judged.Add(1)
+				return verdict
+			}
+			return v.answer(body)
+		}).FD())
+		w.want("200", "NOOP") // it has looked at what master says
+		w.want(want, "USER ann")
+		if judged.Load() != 1 {
+			t.Errorf("%s: judged %d times", want, judged.Load())
+		}
+		if want != "232" {
+			w.want("230", "PASS secret")
+		}
+	}
+}
+
 // TestCertificateLoginMayBeRefused: the other checks of a login hold.
 func TestCertificateLoginMayBeRefused(t *testing.T) {
 	t.Parallel()

@@ -77,8 +77,10 @@ func splitDER(b []byte) ([][]byte, error) {
 // chooseCertificate takes the first that the client can verify; which name it
 // is for was settled with the host.
 func (s *Session) chooseCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if len(s.tls.offers) == 0 {
-		return nil, nil
+	if s.tls.offers == nil { // authd is another than at the client's first hello
+		if err := s.takeOffers(); err != nil {
+			return nil, err
+		}
 	}
 	nameless := *hello
 	nameless.ServerName = ""
@@ -116,7 +118,13 @@ func (k *signer) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts
 	if !ok {
 		return nil, fmt.Errorf("no signature scheme for %T with %v", k.public, opts.HashFunc())
 	}
-	r, ok := ask[ipc.SignReply](s, &ipc.SignRequest{ID: k.id, Scheme: uint16(scheme), Message: message}, s.tls.end)
+	q := ipc.SignRequest{ID: k.id, Scheme: uint16(scheme), Message: message}
+	r, ok := ask[ipc.SignReply](s, &q, s.tls.end, func() any {
+		if q.ID = s.offeredAgain(k.public); q.ID == 0 {
+			return nil
+		}
+		return &q
+	})
 	switch {
 	case !ok:
 		return nil, errors.New("no signature from authd")
@@ -124,6 +132,21 @@ func (k *signer) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts
 		return nil, errors.New("authd refused to sign")
 	}
 	return r.Signature, nil
+}
+
+// offeredAgain asks another authd for its certificates, and returns the ID of the
+// one with a key; 0: there is none.
+func (s *Session) offeredAgain(key crypto.PublicKey) uint32 {
+	if s.takeOffers() != nil {
+		return 0
+	}
+	for i := range s.tls.offers {
+		k, ok := s.tls.offers[i].PrivateKey.(*signer)
+		if e, is := key.(interface{ Equal(crypto.PublicKey) bool }); ok && is && e.Equal(k.public) {
+			return k.id
+		}
+	}
+	return 0
 }
 
 // schemeOf names how crypto/tls wants a message signed (RFC 8446 §4.2.3). In
@@ -164,6 +187,12 @@ func (s *Session) askAboutClient(raw [][]byte, _ [][]*x509.Certificate) error {
 	if len(chain) > maxChain {
 		return errors.New("client certificate chain is too long")
 	}
+	s.tls.leaf = raw[0]
+	return s.showClient(chain)
+}
+
+// showClient gets authd's verdict on a client's chain.
+func (s *Session) showClient(chain []byte) error {
 	r, ok := ask[ipc.ClientVerdict](s, &ipc.ClientCertificate{Chain: chain}, s.tls.end)
 	switch {
 	case !ok:
@@ -171,7 +200,7 @@ func (s *Session) askAboutClient(raw [][]byte, _ [][]*x509.Certificate) error {
 	case !r.OK:
 		return fmt.Errorf("client certificate refused: %s", r.Subject)
 	}
-	s.tls.leaf, s.tls.user = raw[0], r.User
+	s.tls.chain, s.tls.judge, s.tls.user = chain, s.auth, r.User
 	return nil
 }
 

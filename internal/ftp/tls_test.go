@@ -559,6 +559,36 @@ func TestNewAuthdSigns(t *testing.T) {
 	}
 }
 
+// TestAuthdDiesInAHandshake: the next one is asked for its certificates before it
+// is asked to sign, for it signs with no other.
+func TestAuthdDiesInAHandshake(t *testing.T) {
+	t.Parallel()
+	for version, id := range versionsUnderTest {
+		for _, when := range []string{"before the hello", "at the signature"} {
+			o, v := withTLS()
+			next := &vault{pairs: []pairOf{rsaPair(), ecdsaPair()}} // the same key, another number
+			var w *world
+			o.Authd = func(body any) any {
+				if _, ok := body.(*ipc.SignRequest); !ok || when != "at the signature" {
+					return v.answer(body)
+				}
+				w.tell(ipc.NewAuth{}, w.otherAuthd(next.answer).FD())
+				return nil // and its end of the channel is closed
+			}
+			w = begin(t, o)
+			w.want("234", "AUTH TLS")
+			if when == "before the hello" {
+				w.tell(ipc.NewAuth{}, w.otherAuthd(next.answer).FD())
+			}
+			if err := w.cover(tlsClient(id)); err != nil {
+				t.Errorf("%s, authd dies %s: %v", version, when, err)
+				continue
+			}
+			w.want("331", "USER ann")
+		}
+	}
+}
+
 // TestProtocolOfData: clients that name a protocol on data connections call it
 // ftp or ftp-data.
 func TestProtocolOfData(t *testing.T) {
