@@ -67,6 +67,36 @@ func (e *Entry) HostPath(path string) string {
 // transfer tells whether the record is of data that moved: not of a deletion.
 func (e *Entry) transfer() bool { return e.Rec.Transfer && e.Rec.Way != "d" }
 
+// status is how a transfer ended. A transfer command that was refused has failed,
+// though nothing has moved; ABOR is a cancellation, whatever it found.
+func (e *Entry) status() string {
+	if e.transfer() {
+		return e.Rec.Status
+	}
+	switch e.Rec.Verb {
+	case "ABOR":
+		if e.Rec.Code/100 == 2 {
+			return "cancelled"
+		}
+	case "RETR", "STOR", "APPE", "STOU", "LIST", "NLST", "MLSD":
+		if e.Rec.Code >= 400 {
+			return "failed"
+		}
+	}
+	return ""
+}
+
+// failure is why a transfer failed.
+func (e *Entry) failure() string {
+	switch {
+	case e.transfer():
+		return e.Rec.Failure
+	case e.status() == "failed":
+		return e.Rec.Text
+	}
+	return ""
+}
+
 // file tells whether the record is of one file's transfer: not of a listing.
 func (e *Entry) file() bool { return e.Rec.Transfer && e.Rec.Way != "" }
 

@@ -125,20 +125,15 @@ var names = map[string]*variable{
 		}
 		return strconv.FormatBool(e.Rec.Existed)
 	}),
-	"file-offset": numberOf(func(e *Entry) (int64, bool) { return max(e.Rec.Offset, 0), e.file() && e.transfer() }),
-	"file-size":   numberOf(func(e *Entry) (int64, bool) { return e.Rec.Size, e.file() && e.Rec.Size >= 0 }),
-	"gid":         numberOf(func(e *Entry) (int64, bool) { return int64(e.GID), e.Open }),
-	"iso8601":     timeOf("2006-01-02 15:04:05,000"),
-	"microsecs":   {"-", func(b []byte, e *Entry) []byte { return appendPadded(b, e.Time.Nanosecond()/1000, 6) }},
-	"millisecs":   {"-", func(b []byte, e *Entry) []byte { return appendPadded(b, e.Time.Nanosecond()/1e6, 3) }},
-	"protocol":    textOf("-", (*Entry).Service),
-	"remote-port": numberOf(func(e *Entry) (int64, bool) { return int64(e.Peer.Port()), e.Peer.IsValid() }),
-	"transfer-failure": textOf("-", func(e *Entry) string {
-		if !e.transfer() {
-			return ""
-		}
-		return e.Rec.Failure
-	}),
+	"file-offset":      numberOf(func(e *Entry) (int64, bool) { return max(e.Rec.Offset, 0), e.file() && e.transfer() }),
+	"file-size":        numberOf(func(e *Entry) (int64, bool) { return e.Rec.Size, e.file() && e.Rec.Size >= 0 }),
+	"gid":              numberOf(func(e *Entry) (int64, bool) { return int64(e.GID), e.Open }),
+	"iso8601":          timeOf("2006-01-02 15:04:05,000"),
+	"microsecs":        {"-", func(b []byte, e *Entry) []byte { return appendPadded(b, e.Time.Nanosecond()/1000, 6) }},
+	"millisecs":        {"-", func(b []byte, e *Entry) []byte { return appendPadded(b, e.Time.Nanosecond()/1e6, 3) }},
+	"protocol":         textOf("-", (*Entry).Service),
+	"remote-port":      numberOf(func(e *Entry) (int64, bool) { return int64(e.Peer.Port()), e.Peer.IsValid() }),
+	"transfer-failure": textOf("-", (*Entry).failure),
 	"transfer-millisecs": numberOf(func(e *Entry) (int64, bool) {
 		return max(e.Rec.Took, 0) / int64(time.Millisecond), e.transfer()
 	}),
@@ -150,12 +145,7 @@ var names = map[string]*variable{
 		kib := float64(e.Moved()) / 1024
 		return strconv.AppendFloat(b, kib/time.Duration(e.Rec.Took).Seconds(), 'f', 2, 64)
 	}},
-	"transfer-status": textOf("-", func(e *Entry) string {
-		if !e.transfer() {
-			return ""
-		}
-		return e.Rec.Status
-	}),
+	"transfer-status": textOf("-", (*Entry).status),
 	"transfer-type": textOf("-", func(e *Entry) string {
 		switch {
 		case !e.transfer():
