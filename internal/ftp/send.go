@@ -134,7 +134,11 @@ func (s *Session) refuseOpen(arg string, err error, ranged bool) {
 	case ipc.DeniedSize:
 		s.reply(550, arg, ": File size exceeds limit")
 	default:
-		s.refuse(550, arg, err)
+		code := 550
+		if tempOf(err) != "" { // the file's own name might do
+			code = 451
+		}
+		s.refuse(code, arg, err)
 	}
 }
 

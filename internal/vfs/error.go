@@ -16,7 +16,7 @@ type Error struct {
 	Path   string     // what it was about, as asked
 	Errno  unix.Errno // what the kernel said, 0 if a rule refused
 	Denied uint8      // one of the ipc.Denied constants
-	Temp   string     // with ipc.DeniedHidden: the temporary name
+	Temp   string     // with ipc.DeniedHidden, or where it alone is too long: the temporary name
 }
 
 // Error is for logs; the path is quoted. Clients are shown [Text].

@@ -212,7 +212,11 @@ func (s *Server) openHidden(dir int, name string, offset int64) opened {
 		return o
 	}
 	if err != nil {
-		return refuseOpen(err)
+		o := refuseOpen(err)
+		if err == unix.ENAMETOOLONG { // and the file's own name is not
+			o.reply.Path = temp
+		}
+		return o
 	}
 	o := created(fd)
 	o.reply.Created, o.reply.Hidden, o.reply.Path = !there, true, temp

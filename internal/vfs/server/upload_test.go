@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -156,6 +157,7 @@ func TestHiddenUploadsAreRefused(t *testing.T) {
 		{"/d", ipc.WriteStore, 0, true, refusal(ipc.DeniedNotRegular)},
 		{"/link", ipc.WriteStore, 0, true, refusal(ipc.DeniedNotRegular)},
 		{"/" + strings.Repeat("n", 251), ipc.WriteStore, 0, true, unix.ENAMETOOLONG},
+		{"/" + strings.Repeat("n", 256), ipc.WriteStore, 0, true, unix.ENAMETOOLONG},
 		{"/no/x", ipc.WriteStore, 0, true, unix.ENOENT},
 		{"/", ipc.WriteStore, 0, true, refusal(ipc.DeniedNotRegular)},
 	} {
@@ -164,6 +166,10 @@ func TestHiddenUploadsAreRefused(t *testing.T) {
 		c := serve(t, dir, r, nil)
 		_, err := c.OpenWrite(x.path, x.how, x.offset)
 		want(t, fmt.Sprintf("%.20s %d", x.path, x.offset), err, x.want)
+		var e *vfs.Error
+		if errors.As(err, &e) && (e.Temp != "") != (x.want == refusal(ipc.DeniedHidden) || len(x.path) == 252) {
+			t.Errorf("%.20s: temporary name %.20q", x.path, e.Temp)
+		}
 	}
 	if got := listDir(t, dir); got != ".in.busy. .in.trap. d link old" || content(t, secret) != "secret" {
 		t.Errorf("%q", got)
