@@ -116,6 +116,7 @@ func mlst(s *Session, arg string) {
 	path, err := vfs.Clean(s.cwd, arg)
 	var facts []byte
 	if err == nil {
+		s.touched(path)
 		facts, err = s.oneLine(ipc.List{Path: path, Shown: path, Form: ipc.FormMLST, Facts: s.facts})
 	}
 	switch {

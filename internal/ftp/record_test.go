@@ -41,6 +41,7 @@ func TestRecordsTellOfEachCommand(t *testing.T) {
 	w.login()
 	w.want("250", "CWD d")
 	w.want("550", "SIZE missing")
+	w.want("550", "MLST missing")
 	w.want("350", "RNFR f")
 	w.want("250", "RNTO g")
 	w.want("200", "NOOP") // a class that nobody asked for
@@ -52,6 +53,7 @@ func TestRecordsTellOfEachCommand(t *testing.T) {
 		{Class: policy.LogAuth, Verb: "PASS", Arg: "(hidden)", Code: 230, Text: "User ann logged in", Named: "ann", Cwd: "/"},
 		{Class: policy.LogDirs, Verb: "CWD", Arg: "d", Code: 250, Text: "CWD command successful", Named: "ann", Cwd: "/d", Path: "/d"},
 		{Class: policy.LogInfo, Verb: "SIZE", Arg: "missing", Code: 550, Text: "missing: No such file or directory", Named: "ann", Cwd: "/d", Path: "/d/missing"},
+		{Class: policy.LogDirs, Verb: "MLST", Arg: "missing", Code: 550, Text: "'missing' cannot be listed", Named: "ann", Cwd: "/d", Path: "/d/missing"},
 		{Class: policy.LogWrite | policy.LogMisc, Verb: "RNFR", Arg: "f", Code: 350, Text: "File or directory exists, ready for destination name", Named: "ann", Cwd: "/d", Path: "/d/f"},
 		{Class: policy.LogWrite | policy.LogMisc, Verb: "RNTO", Arg: "g", Code: 250, Text: "Rename successful", Named: "ann", Cwd: "/d", Path: "/d/g", From: "/d/f"},
 		{Class: policy.LogInfo, Verb: "QUIT", Code: 221, Text: "Goodbye.", Named: "ann", Cwd: "/d"},
@@ -78,6 +80,8 @@ func TestRecordsTellOfTransfers(t *testing.T) {
 	w.want("200", "TYPE I")
 	w.want("350", "REST 2")
 	w.store("STOR old", "xy")
+	w.want("350", "REST 1")
+	w.store("STOR old", "z")
 	w.want("425", "RETR old") // never began: nothing for the transfer log
 	w.want("200", "SITE COPY old copy")
 	w.want("250", "DELE copy")
@@ -96,7 +100,8 @@ func TestRecordsTellOfTransfers(t *testing.T) {
 		{Verb: "STOR", Arg: "new", Code: 226, Path: "/new", Transfer: true, Received: 5, Size: 5, Way: "i", Status: "success"},
 		{Verb: "RETR", Arg: "old", Code: 226, Path: "/old", Transfer: true, Sent: 6, Size: 10, Offset: 4, Way: "o", Status: "success"},
 		{Verb: "RETR", Arg: "text", Code: 226, Path: "/text", Transfer: true, Sent: 6, Size: 4, Way: "o", ASCII: true, Status: "success"},
-		{Verb: "STOR", Arg: "old", Code: 226, Path: "/old", Transfer: true, Received: 2, Size: 4, Offset: 2, Existed: true, Way: "i", Status: "success"},
+		{Verb: "STOR", Arg: "old", Code: 226, Path: "/old", Transfer: true, Received: 2, Size: 10, Offset: 2, Existed: true, Way: "i", Status: "success"},
+		{Verb: "STOR", Arg: "old", Code: 226, Path: "/old", Transfer: true, Received: 1, Size: 10, Offset: 1, Existed: true, Way: "i", Status: "success"},
 		{Verb: "RETR", Arg: "old", Code: 425, Path: "/old"},
 		{Verb: "SITE COPY", Arg: "old copy", Code: 200, Path: "/copy", From: "/old", Transfer: true, Received: 10, Size: 10, Way: "i", Status: "success"},
 		{Verb: "DELE", Arg: "copy", Code: 250, Path: "/copy", Transfer: true, Size: 10, Way: "d", Status: "success"},
@@ -136,8 +141,9 @@ func TestSingleVerbsAreRecorded(t *testing.T) {
 	w.want("257", "PWD")
 	w.want("200", "NOOP")
 	w.want("200", "SITE CHMOD 600 f")
+	w.want("214", "SITE HELP CHMOD")
 	got := w.takeRecords()
-	if len(got) != 2 || got[0].Verb != "PWD" || got[1].Verb != "SITE CHMOD" {
+	if len(got) != 3 || got[2].Verb != "SITE HELP" || got[2].Arg != "CHMOD" || got[0].Verb != "PWD" || got[1].Verb != "SITE CHMOD" {
 		t.Errorf("%+v", got)
 	}
 }

@@ -65,6 +65,7 @@ func site(s *Session, arg string) {
 	c := findSite(verb)
 	switch {
 	case verb == "HELP":
+		s.rec.verb, s.rec.arg = "SITE HELP", rest
 		siteHelp(s, rest)
 	case s.user == "":
 		s.reply(530, "Please login with USER and PASS")
