@@ -95,6 +95,9 @@ func (s *Session) upload(verb, arg string, how uint8, p span) {
 		s.unclosed(c)
 	}
 	s.rec.size = w.off
+	if how == ipc.WriteResume {
+		s.rec.size = max(f.Size, w.off) // what stands behind the part is still there
+	}
 	s.finish(c, s.settle(f, arg, path, err), false)
 }
 
