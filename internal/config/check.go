@@ -112,7 +112,7 @@ func (c *checker) directory(key, dir string) (missing bool) {
 	case err == nil && !st.IsDir():
 		c.say(Error, key, dir, quote(dir)+" is no directory", "")
 	case err == nil && st.Mode()&0o002 != 0:
-		c.say(Error, key, dir, quote(dir)+" is world-writable", "chmod o-w "+dir)
+		c.say(Error, key, dir, quote(dir)+" is world-writable", shut(dir))
 	case errors.Is(err, fs.ErrNotExist):
 		if up, err := os.Stat(filepath.Dir(dir)); err != nil || !up.IsDir() {
 			c.say(Error, key, dir, quote(dir)+" cannot be made: the directory above it does not exist", "mkdir -p "+filepath.Dir(dir))
@@ -228,7 +228,7 @@ func (c *checker) accounts(key, path string, insecure bool) {
 	var st unix.Stat_t
 	for _, dir := range []string{filepath.Dir(path), filepath.Dir(real)} {
 		if unix.Stat(dir, &st) == nil && st.Mode&0o002 != 0 {
-			bad("lies in "+quote(dir)+", which is world-writable", "chmod o-w "+dir)
+			bad("lies in "+quote(dir)+", which is world-writable", shut(dir))
 			return
 		}
 	}

@@ -115,7 +115,7 @@ func (c *checker) trusted(key, path string, trust int) bool {
 	var st unix.Stat_t
 	for _, dir := range []string{filepath.Dir(path), filepath.Dir(real)} {
 		if unix.Stat(dir, &st) == nil && st.Mode&0o002 != 0 {
-			return bad("lies in "+quote(dir)+", which is world-writable", "chmod o-w "+dir)
+			return bad("lies in "+quote(dir)+", which is world-writable", shut(dir))
 		}
 	}
 	if err := unix.Stat(real, &st); err != nil {
@@ -204,6 +204,16 @@ func (c *checker) paths(s *policy.Settings) {
 	}
 }
 
+// shut is what to do about a directory that everybody may write to. One with the
+// sticky bit, as /tmp, is meant to be so.
+func shut(dir string) string {
+	var st unix.Stat_t
+	if unix.Stat(dir, &st) == nil && st.Mode&unix.S_ISVTX != 0 {
+		return "choose a directory that is not everybody's"
+	}
+	return "chmod o-w " + dir
+}
+
 // logFile wants a log to be possible to open the way master does.
 func (c *checker) logFile(key, path string) {
 	dir := filepath.Dir(path)
@@ -216,7 +226,7 @@ func (c *checker) logFile(key, path string) {
 		c.say(Error, key, path, quote(dir)+" is no directory", "")
 		return
 	case st.Mode()&0o002 != 0:
-		c.say(Error, key, path, quote(path)+" lies in "+quote(dir)+", which is world-writable", "chmod o-w "+dir)
+		c.say(Error, key, path, quote(path)+" lies in "+quote(dir)+", which is world-writable", shut(dir))
 		return
 	}
 	switch l, err := os.Lstat(path); {

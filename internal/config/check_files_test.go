@@ -102,3 +102,17 @@ func TestCheckFilesOfTLSAndLogs(t *testing.T) {
 		})
 	}
 }
+
+// TestNobodyIsToldToCloseTmp: a directory that is meant to be everybody's is not to be
+// closed because a log was to lie in it.
+func TestNobodyIsToldToCloseTmp(t *testing.T) {
+	dir := t.TempDir()
+	for mode, want := range map[os.FileMode]string{0o777: "chmod o-w " + dir, 0o777 | os.ModeSticky: "choose a directory that is not everybody's"} {
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		if got := shut(dir); got != want {
+			t.Errorf("%v: %q", mode, got)
+		}
+	}
+}

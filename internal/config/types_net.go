@@ -59,7 +59,7 @@ var passivePorts = &Type{
 
 // shownAddress is the address in 227; "local" is the control connection's.
 var shownAddress = &Type{
-	Name: "address", Form: `an IP address or a host name in quotes, or "local"`,
+	Name: "address", Form: `an IPv4 address or a host name in quotes, or "local"`,
 	read: func(v *value, dst any, report func(problem)) {
 		s, ok := v.text()
 		if s == "local" {
@@ -72,6 +72,8 @@ var shownAddress = &Type{
 			report(problem{what: "is no text"})
 		case err == nil && (a.IsUnspecified() || a.Zone() != "" || a.IsMulticast()):
 			report(problem{what: "is no address a client could connect to"})
+		case err == nil && !a.Unmap().Is4():
+			report(problem{what: "is no IPv4 address, and the answer to PASV shows no other; EPSV shows none"})
 		case err == nil:
 			*dst.(*string) = a.Unmap().String()
 		case isHostName(s) && isDomain(strings.TrimSuffix(s, ".")):

@@ -137,3 +137,7 @@ when {
   }
 }
 passive { address = "bad_name-.example.org" }
+virtual_host "six" {
+  names = ["six.example.org"]
+  passive { address = "2001:db8::1" }
+}
