@@ -76,7 +76,7 @@ func (s *Session) sendRecord(c *command, arg string, nanos time.Duration) {
 	r := &ipc.Record{
 		Class: c.class, Verb: clip(verb, 16), Arg: clip(arg, 4096), Code: uint16(s.rec.code), Text: clip(s.rec.text, 512),
 		Cwd: clip(s.cwd, 4096), Path: s.rec.path, From: s.rec.from, Named: clip(s.typed, maxUser), Secret: s.mail, Nanos: int64(nanos),
-		Protocol: s.protocol(), Cipher: s.tls.cipher, Lost: s.lost,
+		Protocol: s.protocol(), Cipher: s.tls.cipher, Lost: s.lost, ASCII: s.ascii,
 	}
 	s.lost = 0
 	if s.rec.transfer {
@@ -91,7 +91,7 @@ func (s *Session) sendRecord(c *command, arg string, nanos time.Duration) {
 func (s *Session) describe(r *ipc.Record) {
 	r.Transfer, r.Way = true, s.rec.way
 	r.Sent, r.Received, r.Took = s.rec.sent, s.rec.received, int64(s.rec.took)
-	r.Size, r.Offset, r.Existed, r.Port, r.ASCII = s.rec.size, s.rec.offset, s.rec.existed, s.rec.port, s.ascii
+	r.Size, r.Offset, r.Existed, r.Port = s.rec.size, s.rec.offset, s.rec.existed, s.rec.port
 	switch {
 	case s.rec.cut:
 		r.Status = "cancelled"

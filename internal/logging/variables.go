@@ -148,7 +148,7 @@ var names = map[string]*variable{
 	"transfer-status": textOf("-", (*Entry).status),
 	"transfer-type": textOf("-", func(e *Entry) string {
 		switch {
-		case !e.transfer():
+		case !e.transfer() && e.status() != "failed":
 			return ""
 		case e.Rec.ASCII:
 			return "ASCII"
