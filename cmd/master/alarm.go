@@ -54,12 +54,14 @@ func (a *alarm) tick(d time.Duration) {
 	_, _, _ = unix.RawSyscall6(unix.SYS_TIMER_SETTIME, uintptr(a.id), 0, uintptr(unsafe.Pointer(&every)), 0, 0, 0)
 }
 
-// remove gives the timer back.
-func (a *alarm) remove() {
+// endAlarm gives the timer back.
+func (l *loop) endAlarm() {
+	a := &l.alarm
+	l.timers.stop(&a.rest)
 	if a.set {
 		_, _, _ = unix.RawSyscall(unix.SYS_TIMER_DELETE, uintptr(a.id), 0, 0)
-		a.set = false
 	}
+	a.set, a.ticks = false, false
 }
 
 // bounded sees to it that no system call of the loop waits for much longer than

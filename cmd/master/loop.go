@@ -150,7 +150,7 @@ func (l *loop) run() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	l.alarm = newAlarm()
-	defer l.alarm.remove()
+	defer l.endAlarm()
 	events := make([]unix.EpollEvent, 256)
 	for !l.stopped {
 		n, err := l.await(events, l.wait())

@@ -48,7 +48,7 @@ func TestMasterWaitsForNoClient(t *testing.T) {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
 			l.alarm = newAlarm()
-			defer l.alarm.remove()
+			defer l.endAlarm()
 			_ = l.flushShared(func() error { return unix.Close(fd) })
 		},
 	} {
@@ -75,7 +75,7 @@ func TestTheAlarmRests(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	l := &loop{alarm: newAlarm()}
-	defer l.alarm.remove()
+	defer l.endAlarm()
 	if !l.alarm.set {
 		t.Fatal("no timer")
 	}
