@@ -51,6 +51,26 @@ func Pair() (a, b int, err error) {
 	return p[0], p[1], nil
 }
 
+// PairOf is Pair for a channel between two processes. An end to which the dialogue
+// brings no descriptors takes none, where the kernel can see to that (Linux 6.16):
+// what a sender passes all the same is refused to it. Elsewhere it is dropped by the
+// receiver, who then waits for whatever the last close of such a file takes.
+func PairOf(d *Dialogue, a, b Role) (fdA, fdB int, err error) {
+	fdA, fdB, err = Pair()
+	if err != nil {
+		return -1, -1, err
+	}
+	for _, end := range [...]struct {
+		fd int
+		of Role
+	}{{fdA, a}, {fdB, b}} {
+		if !d.passes(end.of) {
+			_ = unix.SetsockoptInt(end.fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 0)
+		}
+	}
+	return fdA, fdB, nil
+}
+
 // New makes fd the end of a channel that process me holds. The first state of
 // every dialogue is its state 1. The Conn owns the descriptor.
 func New(fd int, d *Dialogue, me Role) *Conn {

@@ -128,6 +128,32 @@ func TestUnexpectedDescriptorsNeverArrive(t *testing.T) {
 	}
 }
 
+// TestAnEndRefusesDescriptorsThatDoNotBelongThere, before they are on their way:
+// who receives and drops one would be who closes it.
+func TestAnEndRefusesDescriptorsThatDoNotBelongThere(t *testing.T) {
+	for _, d := range dialogues {
+		a, b, err := PairOf(d, ends[d][0], ends[d][1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = unix.GetsockoptInt(a, unix.SOL_SOCKET, unix.SO_PASSRIGHTS)
+		if err == unix.ENOPROTOOPT {
+			t.Skip("the kernel is older than Linux 6.16: receivers drop what they did not ask for")
+		}
+		for _, from := range []struct {
+			fd int
+			to Role
+		}{{a, ends[d][1]}, {b, ends[d][0]}} {
+			err := unix.Sendmsg(from.fd, []byte("x"), unix.UnixRights(from.fd), nil, unix.MSG_NOSIGNAL)
+			if want := d.passes(from.to); (err == nil) != want {
+				t.Errorf("%s: a descriptor to %s: %v", d.Name, from.to, err)
+			}
+		}
+		unix.Close(a)
+		unix.Close(b)
+	}
+}
+
 // TestCutDatagramIsNotTakenForAWhole: what is left of a longer datagram would be
 // a message.
 func TestCutDatagramIsNotTakenForAWhole(t *testing.T) {

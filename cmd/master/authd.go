@@ -64,7 +64,7 @@ const (
 
 // startAuthd starts the authd of the configuration in force.
 func (m *master) startAuthd() {
-	ours, theirs, err := ipc.Pair()
+	ours, theirs, err := ipc.PairOf(ipc.MasterAuthd, ipc.Master, ipc.Authd)
 	if err != nil {
 		m.authdFailed(err.Error())
 		return
@@ -291,7 +291,7 @@ func (m *master) attachAll(a *authd) {
 }
 
 func (m *master) renewAuth(a *authd, s *session) {
-	ours, theirs, err := ipc.Pair()
+	ours, theirs, err := ipc.PairOf(ipc.SessionAuthd, ipc.Session, ipc.Authd)
 	if err != nil {
 		m.sever(s, err.Error())
 		return
@@ -319,7 +319,7 @@ func (m *master) attach(a *authd, s *session, end int) {
 // end. While authd starts, its end waits; while it is down, the session reads
 // the end of the channel and refuses logins in words of its own.
 func (m *master) openAuth(s *session) (int, error) {
-	ours, theirs, err := ipc.Pair()
+	ours, theirs, err := ipc.PairOf(ipc.SessionAuthd, ipc.Session, ipc.Authd)
 	if err != nil {
 		return -1, err
 	}
@@ -470,7 +470,7 @@ func (m *master) startHash(a *authd) {
 		m.loop.after(&a.hashing, time.Second)
 		return
 	}
-	ours, theirs, err := ipc.Pair()
+	ours, theirs, err := ipc.PairOf(ipc.AuthdHash, ipc.Authd, ipc.Hash)
 	if err != nil {
 		m.log.Error("hash worker", "error", err.Error())
 		return

@@ -36,10 +36,13 @@ func (m *master) startFiles(s *session) {
 		m.filesFailed(s, err.Error())
 		return
 	}
-	var p [6]int // ours and theirs of master-files, session-files, files-authd
-	for i := 0; i < len(p); i += 2 {
-		if p[i], p[i+1], err = ipc.Pair(); err != nil {
-			closeAll(p[:i])
+	var p [6]int // the others' ends and those of files
+	for i, d := range [...]struct {
+		*ipc.Dialogue
+		with ipc.Role
+	}{{ipc.MasterFiles, ipc.Master}, {ipc.SessionFiles, ipc.Session}, {ipc.FilesAuthd, ipc.Authd}} {
+		if p[2*i], p[2*i+1], err = ipc.PairOf(d.Dialogue, d.with, ipc.Files); err != nil {
+			closeAll(p[:2*i])
 			m.filesFailed(s, err.Error())
 			return
 		}

@@ -35,7 +35,7 @@ func (m *master) prepareHome(s *session) {
 		m.startFiles(s)
 		return
 	}
-	ours, theirs, err := ipc.Pair()
+	ours, theirs, err := ipc.PairOf(ipc.MasterOwner, ipc.Master, ipc.Owner)
 	if err != nil {
 		m.filesFailed(s, "owner: "+err.Error())
 		return

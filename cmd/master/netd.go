@@ -128,7 +128,7 @@ func (m *master) startNetd() {
 	if s.now != nil || s.starting || m.stopping || !s.wanted() {
 		return
 	}
-	ours, theirs, err := ipc.Pair()
+	ours, theirs, err := ipc.PairOf(ipc.MasterNetd, ipc.Master, ipc.Netd)
 	if err != nil {
 		m.netdFailed(err.Error())
 		return

@@ -24,7 +24,7 @@ func (m *master) startPam(a *authd, id uint64) {
 		m.sendAuthd(a, &ipc.PamHelper{Session: id})
 		return
 	}
-	ours, theirs, err := ipc.Pair()
+	ours, theirs, err := ipc.PairOf(ipc.AuthdPam, ipc.Authd, ipc.Pam)
 	if err != nil {
 		m.sendAuthd(a, &ipc.PamHelper{Session: id})
 		return

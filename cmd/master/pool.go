@@ -94,13 +94,13 @@ func (p *pool) start(m *master) bool {
 		p.failed(m, err.Error())
 		return false
 	}
-	lane, theirLane, err := ipc.Pair()
+	lane, theirLane, err := ipc.PairOf(ipc.SessionLane, ipc.Master, ipc.Session)
 	if err != nil {
 		page.close()
 		p.failed(m, err.Error())
 		return false
 	}
-	notice, theirNotice, err := ipc.Pair()
+	notice, theirNotice, err := ipc.PairOf(ipc.SessionNotice, ipc.Master, ipc.Session)
 	if err != nil {
 		closeAll([]int{lane, theirLane})
 		page.close()

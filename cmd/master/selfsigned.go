@@ -93,7 +93,7 @@ func ownName() string {
 
 // makeCertificate has a process make one; done runs once, on the loop.
 func (m *master) makeCertificate(c missingCertificate, done func(fingerprint string, err error)) {
-	ours, theirs, err := ipc.Pair()
+	ours, theirs, err := ipc.PairOf(ipc.MasterCertificate, ipc.Master, ipc.Certificate)
 	if err != nil {
 		done("", err)
 		return
