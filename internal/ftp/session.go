@@ -77,6 +77,7 @@ type Session struct {
 	ahead ahead
 	xfer  transfer
 	late  conn   // data connection of an upload that is to be closed behind its reply; nil: none
+	kept  conn   // data connection of the last download, see keep; nil: none
 	buf   []byte // of transfers that are copied
 
 	class     string
@@ -261,6 +262,9 @@ const textUnavailable = "Service not available, closing control connection"
 func (s *Session) close() {
 	s.lastWords()
 	s.closeLate()
+	if s.kept != nil {
+		s.kept.close(false)
+	}
 	_ = s.lane.TrySend(&ipc.Bye{Reason: clip(s.why, 256)})
 	s.dropLink()
 	s.ctl.shut()

@@ -589,6 +589,31 @@ func TestAuthdDiesInAHandshake(t *testing.T) {
 	}
 }
 
+// TestDownloadWithAnEarlyGoodbye: a client that sends nothing more may say so
+// before it reads, and gets all of the file.
+func TestDownloadWithAnEarlyGoodbye(t *testing.T) {
+	t.Parallel()
+	for _, id := range versionsUnderTest {
+		o, _ := withTLS()
+		w := begin(t, o)
+		conf := tlsClient(id)
+		w.privateLogin(conf)
+		file := random(400 << 10) // more than the client's socket takes, less than the server's holds
+		w.put("a", file)
+		for range 2 {
+			raw := w.passive()
+			w.want("150", "RETR a")
+			c := tls.Client(raw, conf)
+			must(t, c.Handshake())
+			w.next("226")
+			must(t, c.CloseWrite())
+			if b, err := io.ReadAll(c); err != nil || string(b) != file {
+				t.Errorf("%d bytes of %d, %v", len(b), len(file), err)
+			}
+		}
+	}
+}
+
 // TestProtocolOfData: clients that name a protocol on data connections call it
 // ftp or ftp-data.
 func TestProtocolOfData(t *testing.T) {

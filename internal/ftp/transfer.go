@@ -259,11 +259,14 @@ func (s *Session) finish(c conn, err error, out bool) {
 	}
 	s.page.EndTransfer(err == nil)
 	s.xfer.open = false
-	if err == nil && !out { // the client has closed its end and learns nothing from ours
+	switch {
+	case err == nil && out:
+		s.keep(c)
+	case err == nil: // the client has closed its end and learns nothing from ours
 		s.closeLate()
 		s.late = c
-	} else {
-		c.close(err != nil)
+	default:
+		c.close(true)
 	}
 	s.ended(err)
 	if out {
@@ -296,6 +299,18 @@ func (s *Session) stalled() {
 	s.event(ipc.EventStalled, "data transfer stalled")
 	s.reply(421, "Data transfer stalled, closing control connection")
 	s.leave("data transfer stalled")
+}
+
+// keep ends a download and leaves its socket open until the next has ended. The
+// kernel resets a connection whose socket is closed when bytes come, such as the
+// close_notify of a client that says early that it sends nothing, and what the
+// client has not got by then would be lost.
+func (s *Session) keep(c conn) {
+	c.shut()
+	if s.kept != nil {
+		s.kept.close(false)
+	}
+	s.kept = c
 }
 
 // closeLate closes the data connection of an upload, once its last reply has left.
