@@ -76,6 +76,11 @@ func ask[T any](ctx context.Context, m *master, fn func(done func(T, error))) (T
 	case a := <-ch:
 		return a.v, a.err
 	case <-ctx.Done():
+		select {
+		case a := <-ch: // the end of the server came right behind it
+			return a.v, a.err
+		default:
+		}
 		var none T
 		return none, fmt.Errorf("no answer from the daemon: %w", ctx.Err())
 	}
@@ -104,8 +109,12 @@ func (b backend) Reload(ctx context.Context) (control.ReloadResult, error) {
 // Shutdown implements control.Backend.
 func (b backend) Shutdown(ctx context.Context, grace time.Duration) error {
 	_, err := ask(ctx, b.m, func(done func(struct{}, error)) {
+		if b.m.stopping && grace > 0 {
+			done(struct{}{}, fmt.Errorf("%w: the service is stopping", control.ErrRefused))
+			return
+		}
+		done(struct{}{}, nil) // a stop ends the socket
 		b.m.stop(grace, "control socket")
-		done(struct{}{}, nil)
 	})
 	return err
 }

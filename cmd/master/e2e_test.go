@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sallyport/internal/control"
 )
 
 // modes runs a test as root, where the tests are root, and rootless.
@@ -166,6 +168,14 @@ func TestStopLetsTransfersFinish(t *testing.T) {
 	h.waitWho("upload")
 	must(t, h.cmd.Process.Signal(syscall.SIGTERM))
 	idle.reply("421")
+	if s := h.status(); s.State != control.StateStopping {
+		t.Errorf("state %q", s.State)
+	}
+	for _, order := range []string{"reload", "upgrade", "shutdown graceful"} {
+		if out := h.fails(int(control.CodeRefused), strings.Fields(order)...); !strings.Contains(out, "is stopping") {
+			t.Errorf("%s: %s", order, out)
+		}
+	}
 	_, err = d.Write([]byte("second half"))
 	must(t, err)
 	d.Close()
@@ -181,6 +191,31 @@ func TestStopLetsTransfersFinish(t *testing.T) {
 	must(t, err)
 	if string(got) != "first half, second half" {
 		t.Errorf("stored %q", got)
+	}
+}
+
+// TestShutdownHastensAStop: who has asked for a stop that waits for transfers may still
+// ask for one that does not.
+func TestShutdownHastensAStop(t *testing.T) {
+	h := prepare(t, true, "").start()
+	w := h.dial().login()
+	d := w.passive()
+	defer d.Close()
+	w.do("150", "STOR last.bin")
+	h.waitWho("upload")
+	h.ctl("shutdown", "graceful", "86400")
+	h.waitWho("upload")
+	h.ctl("shutdown")
+	w.reply("426")
+	w.reply("421")
+	select {
+	case err := <-h.done:
+		must(t, err)
+	case <-time.After(20 * time.Second):
+		t.Fatal("the daemon does not stop")
+	}
+	if left, err := os.ReadDir(filepath.Join(h.dir, "run")); err != nil || len(left) > 0 {
+		t.Errorf("left in run_dir: %v %v", left, err)
 	}
 }
 

@@ -28,7 +28,9 @@ func (m *master) stop(grace time.Duration, why string) {
 	for _, l := range m.listeners {
 		m.loop.closeFD(&l.fd)
 	}
-	m.closeControl()
+	if m.upgrades.control > 0 { // in nobody's hands: who asked would wait
+		m.closeControl()
+	}
 	for _, c := range m.clients {
 		if c.session == nil {
 			m.loop.farewell(&c.fd, c.partingWords(replyShutdown))
@@ -67,9 +69,11 @@ func (m *master) sweepIdle() {
 // stopPatience is how long a session may take for its last words.
 const stopPatience = 500 * time.Millisecond
 
-// stopNow ends every session at once.
+// stopNow ends every session at once. Until then, or until the last transfer is
+// done, an administrator may look and order: to end the rest, say.
 func (m *master) stopNow() {
 	m.loop.timers.stop(&m.graceEnd)
+	m.closeControl()
 	for _, s := range m.sessions {
 		m.end(s, 421, "Service shutting down", "service stops")
 		m.killIn(s.child, stopPatience)
@@ -84,6 +88,7 @@ func (m *master) drained() {
 	}
 	if !m.dismissed {
 		m.dismissed = true
+		m.closeControl()
 		m.dismiss()
 	}
 	if len(m.children) == 0 && m.spawning == 0 {
