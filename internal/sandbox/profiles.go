@@ -35,8 +35,11 @@ func runtimeRules(pid int) []rule {
 	return []rule{
 		// Signals to own threads (preemption), not to another process.
 		only(unix.SYS_TGKILL, when(equals(0, uint32(pid)))),
-		// No memory that is, or becomes, executable.
-		only(unix.SYS_MMAP, when(lacks(2, unix.PROT_EXEC))),
+		// No memory that is, or becomes, executable, and none that RLIMIT_DATA does
+		// not count: shared without a file, or growing downwards.
+		only(unix.SYS_MMAP,
+			when(lacks(2, unix.PROT_EXEC), lacks(3, unix.MAP_GROWSDOWN|unix.MAP_SHARED)),
+			when(lacks(2, unix.PROT_EXEC), lacks(3, unix.MAP_GROWSDOWN|unix.MAP_ANONYMOUS))),
 		only(unix.SYS_MPROTECT, when(lacks(2, unix.PROT_EXEC))),
 		// Names of mappings and threads. Not PR_SET_DUMPABLE, PR_SET_PTRACER ...
 		only(unix.SYS_PRCTL, when(oneOf(0, unix.PR_SET_VMA, unix.PR_SET_NAME))),

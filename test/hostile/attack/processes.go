@@ -98,6 +98,12 @@ var Everyone = []Attempt{
 		return call(unix.SYS_MPROTECT, p, 4096, unix.PROT_READ|unix.PROT_EXEC)
 	}},
 	{"pkey_mprotect", "EPERM", "", do(unix.SYS_PKEY_MPROTECT, 0, 4096, unix.PROT_READ, ^uintptr(0))},
+	{"memory that no limit counts, shared", "EPERM", OK, func(*Env) error {
+		return call(unix.SYS_MMAP, 0, 512<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANON, ^uintptr(0), 0)
+	}},
+	{"memory that no limit counts, growing", "EPERM", OK, func(*Env) error {
+		return call(unix.SYS_MMAP, 0, 512<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_GROWSDOWN, ^uintptr(0), 0)
+	}},
 	{"more memory than the limit", "ENOMEM", "ENOMEM", func(*Env) error {
 		return call(unix.SYS_MMAP, 0, 512<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE, ^uintptr(0), 0)
 	}},
