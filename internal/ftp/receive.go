@@ -86,7 +86,9 @@ func (s *Session) upload(verb, arg string, how uint8, p span) {
 	s.began(raw, "i", f.Size, w.off, !f.Created)
 	s.openingUpload(how, arg)
 	s.page.SetTransfer(shm.StateUploading, -1)
+	s.tls.upload = true
 	c, err := s.protect(raw)
+	s.tls.upload = false
 	if err == nil && how == ipc.WriteStore && !f.Created {
 		err = s.truncate(f.FD)
 	}

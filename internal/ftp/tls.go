@@ -39,6 +39,7 @@ type tlsSide struct {
 
 	resume   bool      // the handshake in hand must resume
 	thief    bool      // and it did not
+	upload   bool      // and is an upload's
 	unclosed bool      // an upload has ended without close_notify
 	end      time.Time // of the handshake in hand
 
@@ -244,6 +245,7 @@ func (s *Session) wrapTicket(cs tls.ConnectionState, ss *tls.SessionState) ([]by
 
 // unwrapTicket opens a ticket of this very session; any other is none.
 func (s *Session) unwrapTicket(identity []byte, cs tls.ConnectionState) (*tls.SessionState, error) {
+	s.spareTicket(cs.Version == tls.VersionTLS13)
 	ss, err := s.tls.ticket.DecryptTicket(identity, cs)
 	if err != nil || ss == nil {
 		return nil, err

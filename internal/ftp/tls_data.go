@@ -31,8 +31,9 @@ func (s *Session) protect(c conn) (conn, error) {
 	}
 	s.tls.resume, s.tls.thief = s.mustResume(), false
 	s.tls.end = time.Now().Add(s.handshakeTime())
-	w := &wire{c: raw}
-	t, err := secure(w, s.dataConfig(), func(events int16) error { return s.waitData(int(raw), events) })
+	w, conf := &wire{c: raw}, s.dataConfig()
+	conf.SessionTicketsDisabled = false
+	t, err := secure(w, conf, func(events int16) error { return s.waitData(int(raw), events) })
 	if err == nil {
 		t.strict = s.view.TLS.StrictEOF
 		if !s.tls.resume || t.t.ConnectionState().DidResume {
@@ -89,9 +90,21 @@ func (s *Session) dataConfig() *tls.Config {
 	return conf
 }
 
+// spareTicket has the handshake in hand, once it is settled whether it resumes, send
+// no ticket behind it where it is an upload's that needs none. A client that never
+// reads on uploads, as Net::FTP of Perl, would close with it unread, and the reset by
+// which that ends takes the tail of what it has sent. In TLS 1.2 tickets are within
+// the handshake, so everybody reads them. crypto/tls asks before each ticket.
+func (s *Session) spareTicket(behind bool) {
+	if behind && s.tls.upload && !s.tls.resume {
+		s.tls.data.SessionTicketsDisabled = true
+	}
+}
+
 // dataCertificate is chooseCertificate for a handshake that may come to be a
 // full one: authd may have other certificates by now.
 func (s *Session) dataCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	s.spareTicket(slices.Contains(hello.SupportedVersions, tls.VersionTLS13))
 	if !s.tls.resume {
 		if err := s.takeOffers(); err != nil {
 			return nil, err
