@@ -142,6 +142,8 @@ var workerCases = []verdictCase{
 	{"thread, junk above the flags", unix.SYS_CLONE, []uint64{junk | 0xd0f00}, allow},
 	{"thread in a user namespace", unix.SYS_CLONE, []uint64{0xd0f00 | unix.CLONE_NEWUSER}, kill},
 	{"thread with an unsharing of mounts", unix.SYS_CLONE, []uint64{0xd0f00 | unix.CLONE_NEWNS}, kill},
+	{"thread with descriptors of its own", unix.SYS_CLONE, []uint64{0xd0f00 &^ unix.CLONE_FILES}, kill},
+	{"thread with a umask of its own", unix.SYS_CLONE, []uint64{0xd0f00 &^ unix.CLONE_FS}, kill},
 	{"a process that shares memory and handlers", unix.SYS_CLONE, []uint64{0xd0f00 &^ unix.CLONE_THREAD, 0}, kill},
 	{"clone3", unix.SYS_CLONE3, nil, enosys},
 	{"unshare", unix.SYS_UNSHARE, []uint64{unix.CLONE_NEWUSER}, eperm},

@@ -22,9 +22,10 @@ func runtimeCalls() []uintptr {
 	}
 }
 
-// Flags of a clone that makes a thread, and flags that a thread never has.
+// Flags of a clone that makes a thread, and flags that a thread never has. Threads
+// have their descriptors in common: RLIMIT_NOFILE would count those of each otherwise.
 const (
-	threadFlags = unix.CLONE_VM | unix.CLONE_SIGHAND | unix.CLONE_THREAD
+	threadFlags = unix.CLONE_VM | unix.CLONE_SIGHAND | unix.CLONE_THREAD | unix.CLONE_FILES | unix.CLONE_FS
 	alienFlags  = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWUSER |
 		unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_VFORK | unix.CLONE_PTRACE | unix.CLONE_UNTRACED |
 		unix.CLONE_PARENT | unix.CLONE_PIDFD
