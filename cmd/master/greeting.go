@@ -19,7 +19,7 @@ func (m *master) greeting(b []byte, c *client) []byte {
 		for line := range strings.Lines(text) {
 			from := len(b)
 			b = append(b, "220-"...)
-			b = append(b, oneLine(m.fillIn(strings.TrimRight(line, "\r\n"), c))...)
+			b = append(b, display.Printable(m.fillIn(strings.TrimRight(line, "\r\n"), c))...)
 			b = append(b, "\r\n"...)
 			if len(b) > room {
 				b = b[:from]

@@ -326,7 +326,8 @@ func TestGreeting(t *testing.T) {
 	for _, x := range []struct{ text, want string }{
 		{"", "220 ready\r\n"},
 		{"Welcome to %V\r\n\nfrom %R to %L%%, %N of %M; ask %E%q\n", "220-Welcome to Depot\r\n220-\r\n220-from 192.0.2.1 to 192.0.2.2%, 0 of none; ask root@example.org\r\n220 ready\r\n"},
-		{"500 a\x00\x1b[31mb\r220 c", "220-500 a  [31mb 220 c\r\n220 ready\r\n"},
+		{"500 a\x00\x1b[31mb\r220 c", "220-500 a??[31mb?220 c\r\n220 ready\r\n"},
+		{"Gr\xfc\xdfe\t!", "220-Gr\xfc\xdfe\t!\r\n220 ready\r\n"}, // whatever the encoding is
 		{"%", "220-%\r\n220 ready\r\n"},
 		{"50% off, 100%\nx%-", "220-50% off, 100%\r\n220-x%-\r\n220 ready\r\n"},
 		{"a%{time:%%}b%{total_bytes_in}c%{env:X}%{", "220-a%bc%{\r\n220 ready\r\n"},

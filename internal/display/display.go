@@ -66,3 +66,16 @@ func common(name string, value func(string) string) string {
 
 // unbroken keeps a value from ending its line: a directory's name may hold a LF.
 func unbroken(v string) string { return strings.ReplaceAll(v, "\n", "?") }
+
+// Printable shows the control bytes of a line, which may come from a stranger's file,
+// as '?'. In what encoding the others are, is the file's affair.
+func Printable(line string) string {
+	control := func(c byte) bool { return c < ' ' && c != '\t' || c == 0x7f }
+	b := []byte(line)
+	for i, c := range b {
+		if control(c) {
+			b[i] = '?'
+		}
+	}
+	return string(b)
+}

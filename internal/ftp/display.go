@@ -35,7 +35,7 @@ func (s *Session) show(code int, f *policy.DisplayFile) {
 	text = strings.TrimSuffix(text[:min(len(text), maxDisplayText)], "\n")
 	n := 0
 	for line := range strings.SplitSeq(text, "\n") {
-		if line = printable(strings.TrimSuffix(line, "\r")); n == 0 {
+		if line = display.Printable(strings.TrimSuffix(line, "\r")); n == 0 {
 			s.coded(code, '-', line)
 		} else {
 			s.middle(line)
@@ -66,24 +66,6 @@ func (s *Session) readDisplay(name string) string {
 		return ""
 	}
 	return string(b[:n])
-}
-
-// printable shows control bytes, which may come from a stranger's file, as '?'.
-func printable(line string) string {
-	clean := func(r rune) rune {
-		if r < ' ' && r != '\t' || r == 0x7f {
-			return '?'
-		}
-		return r
-	}
-	if strings.IndexFunc(line, func(r rune) bool { return clean(r) != r }) < 0 {
-		return line
-	}
-	b := []byte(line)
-	for i, c := range b {
-		b[i] = byte(clean(rune(c)))
-	}
-	return string(b)
 }
 
 // showDir shows the file of the directory just entered. With once it is shown on

@@ -83,7 +83,7 @@ func FuzzArguments(f *testing.F) {
 		if n := len(display.Expand(arg, maxDisplayText, s.variable)); n > maxDisplayText+64*(len(arg)+16) {
 			t.Errorf("%d bytes of %d", n, len(arg))
 		}
-		if strings.ContainsAny(printable(arg), "\r\n\x00\x1b\x7f") {
+		if strings.ContainsAny(display.Printable(arg), "\r\n\x00\x1b\x7f") {
 			t.Errorf("printable %q", arg)
 		}
 		splitSite(arg)
