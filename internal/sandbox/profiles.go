@@ -41,7 +41,8 @@ func runtimeRules(pid int) []rule {
 		only(unix.SYS_MMAP,
 			when(lacks(2, unix.PROT_EXEC), lacks(3, unix.MAP_GROWSDOWN|unix.MAP_SHARED)),
 			when(lacks(2, unix.PROT_EXEC), lacks(3, unix.MAP_GROWSDOWN|unix.MAP_ANONYMOUS))),
-		only(unix.SYS_MPROTECT, when(lacks(2, unix.PROT_EXEC))),
+		// What is no longer writable would not count any more, and still be there.
+		only(unix.SYS_MPROTECT, when(lacks(2, unix.PROT_EXEC), has(2, unix.PROT_WRITE))),
 		// Names of mappings and threads. Not PR_SET_DUMPABLE, PR_SET_PTRACER ...
 		only(unix.SYS_PRCTL, when(oneOf(0, unix.PR_SET_VMA, unix.PR_SET_NAME))),
 		// Threads, never processes.

@@ -104,6 +104,13 @@ var Everyone = []Attempt{
 	{"memory that no limit counts, growing", "EPERM", OK, func(*Env) error {
 		return call(unix.SYS_MMAP, 0, 512<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_GROWSDOWN, ^uintptr(0), 0)
 	}},
+	{"memory that no limit counts, read-only", "EPERM", OK, func(*Env) error {
+		p, err := value(unix.SYS_MMAP, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON, ^uintptr(0), 0)
+		if err != nil {
+			return err
+		}
+		return call(unix.SYS_MPROTECT, p, 4096, unix.PROT_READ)
+	}},
 	{"more memory than the limit", "ENOMEM", "ENOMEM", func(*Env) error {
 		return call(unix.SYS_MMAP, 0, 512<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE, ^uintptr(0), 0)
 	}},
