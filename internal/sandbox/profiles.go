@@ -63,9 +63,6 @@ func forbidden() []uintptr {
 // children of a starter.
 const minFile = 3
 
-// maxPipe bounds a pipe's buffer, in bytes: pipes are capped per user.
-const maxPipe = 128 << 10
-
 // ioctls of a socket; the numbers are the same on amd64 and arm64.
 const (
 	fionread = 0x541b
@@ -77,7 +74,6 @@ func fileRules(setfl bool) []rule {
 	fcntl := [][]cond{
 		when(oneOf(1, unix.F_GETFD, unix.F_SETFD, unix.F_GETFL)),
 		when(equals(1, unix.F_DUPFD_CLOEXEC), atLeast(0, minFile)),
-		when(equals(1, unix.F_SETPIPE_SZ), atMost(2, maxPipe), atLeast(0, minFile)),
 	}
 	if setfl { // O_ASYNC makes the kernel send signals
 		fcntl = append(fcntl, when(equals(1, unix.F_SETFL), lacks(2, unix.O_ASYNC), atLeast(0, minFile)))
@@ -124,7 +120,6 @@ func sessionProfile(pid int) *profile {
 			fileRules(false), []rule{
 				only(unix.SYS_IOCTL, when(oneOf(1, fionread, unix.SIOCATMARK, fionbio), atLeast(0, minFile))),
 				only(unix.SYS_SHUTDOWN, when(atLeast(0, minFile))),
-				only(unix.SYS_SPLICE, when(atLeast(2, minFile))),
 				// SO_LINGER resets a data connection. Master, which may be the last to
 				// close the client's, takes it off there.
 				only(unix.SYS_SETSOCKOPT,
@@ -142,7 +137,7 @@ func sessionProfile(pid int) *profile {
 			}),
 		plain: map[verdict][]uintptr{
 			allow: slices.Concat(runtimeCalls(), messageCalls(), waitCalls(), []uintptr{
-				unix.SYS_PREAD64, unix.SYS_SENDFILE, unix.SYS_PIPE2, unix.SYS_FSYNC, unix.SYS_FDATASYNC, unix.SYS_FADVISE64,
+				unix.SYS_PREAD64, unix.SYS_SENDFILE, unix.SYS_FSYNC, unix.SYS_FDATASYNC, unix.SYS_FADVISE64,
 				unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME,
 			}),
 			kill:   forbidden(),
