@@ -91,9 +91,6 @@ func (a *app) showStatus(st *control.Status, now time.Time) {
 		row("listener", "%s %s%s", l.Label, l.Address, note)
 	}
 	row("config", "%s, generation %d, loaded %s", st.Config.File, st.Config.Generation, stamp(st.Config.Loaded))
-	if st.Config.ReloadError != "" {
-		a.printf("! the last reload was refused: %s\n", logging.Escape(st.Config.ReloadError))
-	}
 	for _, w := range st.Workers {
 		switch {
 		case w.PID == 0:

@@ -84,7 +84,7 @@ func (m *master) degraded() []string {
 		why = append(why, "authd is starting: logins wait")
 	}
 	if m.reloads.err != "" {
-		why = append(why, "the last reload failed: "+m.reloads.err)
+		why = append(why, "the last reload was refused: "+m.reloads.err)
 	}
 	if m.pool.failures > 1 {
 		why = append(why, "session processes cannot be started")
