@@ -567,15 +567,17 @@ func TestAuthdDiesInAHandshake(t *testing.T) {
 		for _, when := range []string{"before the hello", "at the signature"} {
 			o, v := withTLS()
 			next := &vault{pairs: []pairOf{rsaPair(), ecdsaPair()}} // the same key, another number
-			var w *world
+			begun := make(chan *world, 1)
 			o.Authd = func(body any) any {
 				if _, ok := body.(*ipc.SignRequest); !ok || when != "at the signature" {
 					return v.answer(body)
 				}
+				w := <-begun
 				w.tell(ipc.NewAuth{}, w.otherAuthd(next.answer).FD())
 				return nil // and its end of the channel is closed
 			}
-			w = begin(t, o)
+			w := begin(t, o)
+			begun <- w
 			w.want("234", "AUTH TLS")
 			if when == "before the hello" {
 				w.tell(ipc.NewAuth{}, w.otherAuthd(next.answer).FD())
