@@ -30,11 +30,8 @@ func rawRecv(fd int, b, oob []byte, flags int) (n, oobn, got int, err error) {
 // rawSend is sendmsg(2) of b and oob, or sendto(2) of b; flags have MSG_DONTWAIT.
 func rawSend(fd int, b, oob []byte, flags int) error {
 	if len(oob) == 0 {
-		_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), uintptr(flags), 0, 0)
-		if errno != 0 {
-			return errno
-		}
-		return nil
+		_, err := rawSendTo(fd, b, flags)
+		return err
 	}
 	iov := unix.Iovec{Base: &b[0]}
 	iov.SetLen(len(b))
@@ -80,6 +77,11 @@ func Transmit(fd int, b []byte, flags int) (int, error) {
 	if !alone || len(b) == 0 {
 		return sendTo(fd, b, flags)
 	}
+	return rawSendTo(fd, b, flags)
+}
+
+// rawSendTo is sendTo of some bytes that does not tell the scheduler.
+func rawSendTo(fd int, b []byte, flags int) (int, error) {
 	r, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), uintptr(flags), 0, 0)
 	if errno != 0 {
 		return -1, errno

@@ -88,7 +88,7 @@ type OpenWrite struct {
 type OpenReply struct {
 	Errno   uint32
 	Denied  uint8
-	Path    string // the name chosen, for WriteUnique; the temporary one, where Hidden or DeniedHidden or where it alone is too long
+	Path    string // the name chosen, for WriteUnique; the temporary one, where Hidden, DeniedHidden, or it alone is too long
 	Size    int64
 	Created bool  // it did not exist before
 	Hidden  bool  // the descriptor is of a new temporary file that Finish renames

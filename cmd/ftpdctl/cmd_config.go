@@ -55,8 +55,9 @@ func newConfigCheck(a *app, named *string) *cobra.Command {
 		Short: "say what is wrong with a configuration file",
 		Long: `check reads a configuration file as the daemon would, looks whether the paths,
 users and groups it names exist on this machine, whether its keys belong to their
-certificates, which lines of its users and groups files do not count, and prints every error and warning with its place. Run it as root:
-other users cannot see all of what it looks at.
+certificates, which lines of its users and groups files do not count, and prints every
+error and warning with its place. Run it as root: other users cannot see all of what it
+looks at.
 
 Exit status 1: the daemon would refuse the file.`,
 		Args:              cobra.MaximumNArgs(1),

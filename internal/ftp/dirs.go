@@ -41,6 +41,15 @@ func (s *Session) clean(name string) (path string, ok bool) {
 	return path, err == nil
 }
 
+// atHome is the path of "~" and of what begins with "~/".
+func (s *Session) atHome(name string) (path string, ok bool) {
+	if name != "~" && !strings.HasPrefix(name, "~/") {
+		return "", false
+	}
+	path, err := vfs.Clean("/", s.home+name[1:])
+	return path, err == nil
+}
+
 func pwd(s *Session, _ string) {
 	s.reply(257, `"`, quoted(s.cwd), `" is the current directory`)
 }
@@ -56,8 +65,8 @@ func (s *Session) changeDir(verb, arg string) {
 		return
 	}
 	dir, err := s.files.ChangeDir(path)
-	if errors.Is(err, unix.ENOENT) && (arg == "~" || strings.HasPrefix(arg, "~/")) {
-		if path, err := vfs.Clean("/", s.home+arg[1:]); err == nil {
+	if errors.Is(err, unix.ENOENT) {
+		if path, ok := s.atHome(arg); ok {
 			dir, err = s.files.ChangeDir(path)
 			if err != nil {
 				s.refuse(550, arg, err)

@@ -38,23 +38,17 @@ func listOptions(arg string) (letters, name string) {
 // home, as for CWD, unless there is something of that name.
 func (s *Session) listed(name string) (path, shown string, ok bool) {
 	path, ok = s.path(name)
-	if !ok || name != "~" && !strings.HasPrefix(name, "~/") {
+	home, tilde := s.atHome(name)
+	if !ok || !tilde {
 		return path, name, ok
 	}
-	literal, err := vfs.Clean(s.cwd, "~")
-	if err != nil {
-		return path, name, ok
+	if literal, ok := s.clean("~"); !ok {
+		return path, name, true
+	} else if _, err := s.files.Stat(literal, false); !errors.Is(err, unix.ENOENT) {
+		return path, name, true
 	}
-	if _, err := s.files.Stat(literal, false); !errors.Is(err, unix.ENOENT) {
-		return path, name, ok
-	}
-	shown = strings.TrimSuffix(s.home, "/") + name[1:]
-	if shown == "" {
+	if shown = strings.TrimSuffix(s.home, "/") + name[1:]; shown == "" {
 		shown = "/"
-	}
-	home, err := vfs.Clean("/", shown)
-	if err != nil {
-		return path, name, ok
 	}
 	return home, shown, true
 }

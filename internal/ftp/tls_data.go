@@ -80,7 +80,7 @@ func (s *Session) dataConfig() *tls.Config {
 	conf := s.tls.control.Clone()
 	conf.VerifyPeerCertificate = s.sameClient
 	conf.GetCertificate = s.dataCertificate
-	conf.NextProtos = []string{"ftp", "ftp-data"} // the latter is what FluentFTP and FileZilla call it
+	conf.NextProtos = []string{"ftp", "ftp-data"} // the latter is what FluentFTP calls it
 	if conf.CurvePreferences == nil && s.tls.eased != nil && s.mustResume() {
 		// A resumed key depends on the control connection's exchange, hybrid or
 		// not, besides this one; so the cheapest one is as good here.
@@ -122,11 +122,11 @@ func (s *Session) unclosed(c conn) {
 		return
 	}
 	s.tls.unclosed = true
+	what := "taken as whole"
 	if t.strict {
-		s.event(ipc.EventTLSUnclosed, "upload without close_notify, refused (see strict_eof)")
-		return
+		what = "refused"
 	}
-	s.event(ipc.EventTLSUnclosed, "upload without close_notify, taken as whole (see strict_eof)")
+	s.event(ipc.EventTLSUnclosed, "upload without close_notify, "+what+" (see strict_eof)")
 }
 
 // lastByte says on a data connection that all has been sent, and waits until

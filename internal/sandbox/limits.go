@@ -8,8 +8,9 @@ import (
 
 // limits are the hard resource limits of a process. RLIMIT_DATA bounds a Go
 // program: what it maps writable and private counts, what it only reserves does
-// not; what would not count all the same the filter refuses. RLIMIT_FSIZE stays: it is the user's. RLIMIT_NPROC stays: it counts all
-// processes of a user and would starve the runtime of threads.
+// not; what would not count all the same the filter refuses. RLIMIT_FSIZE stays: it
+// is the user's. RLIMIT_NPROC stays: it counts all processes of a user and would
+// starve the runtime of threads.
 type limits struct {
 	data  uint64 // bytes; 0: unlimited
 	files uint64 // descriptors

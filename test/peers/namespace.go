@@ -13,8 +13,8 @@ import (
 // where it may lay something over /etc. If not, it has been executed again in one,
 // and code is what it ended with.
 func Inside() (code int, inside bool) {
-	const mark = "SALLYPORT_TEST_NS=1"
-	if os.Getenv("SALLYPORT_TEST_NS") != "" {
+	const mark = "SALLYPORT_TEST_NS"
+	if os.Getenv(mark) != "" {
 		return 0, true
 	}
 	self, err := os.Executable()
@@ -23,7 +23,7 @@ func Inside() (code int, inside bool) {
 		return 1, false
 	}
 	c := exec.Command(self, os.Args[1:]...)
-	c.Env = append(os.Environ(), mark)
+	c.Env = append(os.Environ(), mark+"=1")
 	c.Stdout, c.Stderr = os.Stdout, os.Stderr
 	runtime.LockOSThread() // whose end is what ends the child
 	c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGTERM}
